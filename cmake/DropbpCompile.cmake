@@ -1,0 +1,49 @@
+# How everything is compiled, and the two functions that declare targets.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  # The sloppiness lets ccache serve files that use a precompiled header.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CCACHE_PROGRAM})
+endif()
+
+add_library(dropbp_compile INTERFACE)
+target_include_directories(dropbp_compile INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(dropbp_compile INTERFACE -Wall -Wextra)
+target_compile_definitions(dropbp_compile INTERFACE DROPBP_VERSION="${PROJECT_VERSION}")
+if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  target_compile_options(dropbp_compile INTERFACE -Wthread-safety -Werror)
+endif()
+if(DROPBP_SANITIZE)
+  add_compile_options(-fsanitize=${DROPBP_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${DROPBP_SANITIZE})
+endif()
+
+# dropbp_library(<name> SOURCES <files> DEPS <targets>): one static library a folder.
+function(dropbp_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC dropbp_compile ${ARG_DEPS})
+endfunction()
+
+# dropbp_test(<name> SOURCES <files> DEPS <targets> LABELS <unit|integration|parity|stress>): a GoogleTest program.
+# Its tests run as one CTest test; DROPBP_SOURCE_DIR, DROPBP_BIN_DIR and DROPBP_ORACLES tell it where things are.
+function(dropbp_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE dropbp_compile ${ARG_DEPS} GTest::gmock_main)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
+    ENVIRONMENT "DROPBP_SOURCE_DIR=${PROJECT_SOURCE_DIR};DROPBP_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};DROPBP_ORACLES=${PROJECT_SOURCE_DIR}/build/oracles;DROPBP_MODELS=${PROJECT_SOURCE_DIR}/build/models")
+endfunction()

@@ -1,0 +1,58 @@
+# LibTorch as imported targets, without torch's own CMake package (which insists on an installed CUDA toolkit).
+# dropbp_torch: C++ LibTorch with c10d. dropbp_torch_cuda: the same with CUDA and NCCL, where their headers are there.
+file(GLOB DROPBP_SITE_PACKAGES ${DROPBP_ENV}/lib/python3*/site-packages)
+if(DROPBP_LIBTORCH)
+  set(TORCH_ROOT ${DROPBP_LIBTORCH})
+else()
+  set(TORCH_ROOT ${DROPBP_SITE_PACKAGES}/torch)
+endif()
+if(NOT EXISTS ${TORCH_ROOT}/include/ATen/ATen.h)
+  message(FATAL_ERROR "No LibTorch at '${TORCH_ROOT}'. Run tools/setup, or set DROPBP_LIBTORCH to a folder with include/ and lib/.")
+endif()
+message(STATUS "LibTorch: ${TORCH_ROOT}")
+
+add_library(dropbp_torch INTERFACE)
+target_include_directories(dropbp_torch SYSTEM INTERFACE
+  ${TORCH_ROOT}/include ${TORCH_ROOT}/include/torch/csrc/api/include)
+target_compile_definitions(dropbp_torch INTERFACE USE_DISTRIBUTED USE_C10D_GLOO)
+target_link_options(dropbp_torch INTERFACE -Wl,-rpath,${TORCH_ROOT}/lib)
+foreach(lib torch torch_cpu c10)
+  target_link_libraries(dropbp_torch INTERFACE ${TORCH_ROOT}/lib/lib${lib}.so)
+endforeach()
+
+# CUDA: headers of an installed toolkit, or those of the nvidia-* packages that torch's wheel brings.
+file(GLOB NVIDIA_INCLUDES ${DROPBP_SITE_PACKAGES}/nvidia/*/include)
+find_path(CUDA_RUNTIME_INCLUDE cuda_runtime.h PATHS ${NVIDIA_INCLUDES} /usr/local/cuda/include NO_DEFAULT_PATH)
+find_path(NCCL_INCLUDE nccl.h PATHS ${NVIDIA_INCLUDES} /usr/local/cuda/include NO_DEFAULT_PATH)
+if(EXISTS ${TORCH_ROOT}/lib/libtorch_cuda.so AND CUDA_RUNTIME_INCLUDE AND NCCL_INCLUDE)
+  set(DROPBP_CUDA ON)
+  message(STATUS "CUDA headers: ${CUDA_RUNTIME_INCLUDE}, NCCL: ${NCCL_INCLUDE}")
+  target_compile_definitions(dropbp_torch INTERFACE DROPBP_CUDA USE_C10D_NCCL)
+  target_include_directories(dropbp_torch SYSTEM INTERFACE ${CUDA_RUNTIME_INCLUDE} ${NCCL_INCLUDE} ${NVIDIA_INCLUDES})
+  # libtorch_cuda registers its kernels when it is loaded; no symbol of it may be needed, so keep it linked.
+  target_link_libraries(dropbp_torch INTERFACE -Wl,--no-as-needed
+    ${TORCH_ROOT}/lib/libtorch_cuda.so ${TORCH_ROOT}/lib/libc10_cuda.so -Wl,--as-needed)
+else()
+  set(DROPBP_CUDA OFF)
+  message(STATUS "CUDA: no headers or no libtorch_cuda; building for CPU only")
+endif()
+
+# One precompiled header for the island.
+file(WRITE ${PROJECT_BINARY_DIR}/torch_pch/pch.cc "")
+add_library(dropbp_torch_pch OBJECT ${PROJECT_BINARY_DIR}/torch_pch/pch.cc)
+target_link_libraries(dropbp_torch_pch PUBLIC dropbp_compile dropbp_torch)
+target_precompile_headers(dropbp_torch_pch PRIVATE <torch/torch.h>)
+
+# dropbp_torch_library(<name> SOURCES <files> DEPS <targets>): a library of the island, with the precompiled header.
+function(dropbp_torch_library name)
+  dropbp_library(${name} ${ARGN})
+  target_link_libraries(${name} PUBLIC dropbp_torch)
+  target_precompile_headers(${name} REUSE_FROM dropbp_torch_pch)
+endfunction()
+
+# dropbp_torch_test(...): like dropbp_test, with the precompiled header.
+function(dropbp_torch_test name)
+  dropbp_test(${name} ${ARGN})
+  target_link_libraries(${name} PRIVATE dropbp_torch)
+  target_precompile_headers(${name} REUSE_FROM dropbp_torch_pch)
+endfunction()

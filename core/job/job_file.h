@@ -1,0 +1,27 @@
+// A job as people write it: a YAML file. The keys are the paths of job_fields.h, nested, and `name` and `dataset.file`.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/status.h"
+#include "core/job/job_fields.h"
+#include "core/job/job_spec.h"
+
+namespace dropbp {
+
+struct JobFile {
+  std::string name;          // job id; empty: the coordinator chooses
+  std::string dataset_file;  // dataset.file: path of the data, relative to the job file
+  JobSpec spec;
+};
+
+// Parses YAML text. On failure INVALID_ARGUMENT lists every problem, one a line, each as "<source>:<line>: <field>: ...";
+// unknown keys suggest the nearest known one.
+absl::StatusOr<JobFile> ParseJobFile(std::string_view yaml, std::string_view source);
+
+// Sets one field from text, as in --set training.steps=20. Lists are comma-separated, labels are "labels.key=value".
+absl::Status SetJobField(std::string_view assignment, JobFile& job);
+
+}  // namespace dropbp

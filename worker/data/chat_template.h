@@ -1,0 +1,43 @@
+// The model's own chat template: a subset of Jinja2 that covers what models ship, with trim_blocks and lstrip_blocks on.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/status.h"
+
+namespace dropbp::data {
+
+struct Message {
+  std::string role;
+  std::string content;
+};
+
+// A rendered dialogue and the byte ranges inside {% generation %} blocks.
+struct RenderedChat {
+  std::string text;
+  struct Range {
+    size_t begin;
+    size_t end;
+  };
+  std::vector<Range> generation;
+};
+
+// Immutable after parsing; safe to share among threads.
+class ChatTemplate {
+ public:
+  // From <model_dir>/chat_template.jinja or tokenizer_config.json. NOT_FOUND if the model has none; INVALID_ARGUMENT
+  // with the line for a construct that is not supported.
+  static absl::StatusOr<std::unique_ptr<const ChatTemplate>> Load(const std::string& model_dir);
+  static absl::StatusOr<std::unique_ptr<const ChatTemplate>> Parse(std::string_view source, std::string bos_token,
+                                                                   std::string eos_token);
+  virtual ~ChatTemplate() = default;
+
+  // Renders; bounded in steps, depth and output. An error raised by the template (raise_exception) is INVALID_ARGUMENT.
+  virtual absl::StatusOr<RenderedChat> Render(const std::vector<Message>& messages,
+                                              bool add_generation_prompt) const = 0;
+};
+
+}  // namespace dropbp::data

@@ -1,0 +1,67 @@
+// A Llama-architecture decoder whose residual branches can be dropped from the backward pass.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/status.h"
+#include "core/job/job_spec.h"
+#include "core/plan/mask_plan.h"
+#include "worker/hf/model_config.h"
+
+namespace dropbp::trainer {
+
+// How a model is loaded for training or generation.
+struct DecoderOptions {
+  std::string dtype = "auto";   // auto | fp32 | bf16: base weights and activations
+  std::string device = "cpu";   // cpu | cuda:<index>
+  std::string method = "none";  // none (frozen) | lora | full
+  LoraSpec lora;
+  uint64_t seed = 0;            // initial adapters
+};
+
+// A tensor that an optimizer updates. `value` is an fp32 leaf with requires_grad.
+struct TrainableParameter {
+  std::string name;  // as PEFT (lora) or transformers (full) names it in its files
+  at::Tensor value;
+  int unit = -1;     // the droppable unit it belongs to; -1: never dropped
+};
+
+// Keys and values of earlier positions, for generation. One per sequence batch.
+class KvCache;
+
+// Not thread-safe.
+class Decoder {
+ public:
+  // Reads <model_dir>; errors name the file and what is wrong in it.
+  static absl::StatusOr<std::unique_ptr<Decoder>> Load(const std::string& model_dir, const DecoderOptions& options);
+  // Random weights of the given shape, for benches and tests.
+  static absl::StatusOr<std::unique_ptr<Decoder>> Random(const hf::ModelConfig& config, const DecoderOptions& options);
+  virtual ~Decoder() = default;
+
+  virtual const hf::ModelConfig& config() const = 0;
+
+  // Hidden states after the final norm, [batch, sequence, hidden]. ids: [batch, sequence] int64; right padding needs no
+  // mask, since attention is causal. A unit u with keep[u] == false runs without recording: its value is the same bit
+  // for bit, and it costs no backward compute and no activation memory. `keep` is empty (all kept) or one flag a unit.
+  virtual at::Tensor Forward(const at::Tensor& ids, const MaskRow& keep) = 0;
+
+  // Sum of the cross-entropies of the supervised positions, fp32 scalar. targets: [batch, sequence] int64, the token
+  // to predict AT each position, -100 where there is no loss. Logits are made for supervised positions only.
+  virtual at::Tensor LossSum(const at::Tensor& hidden, const at::Tensor& targets) = 0;
+
+  // Logits of hidden states, [..., vocab], in fp32.
+  virtual at::Tensor Logits(const at::Tensor& hidden) = 0;
+
+  // Everything the optimizer updates, in a fixed order: the order of units, then of modules.
+  virtual const std::vector<TrainableParameter>& trainable() const = 0;
+
+  // Switches adapter dropout on (training) or off.
+  virtual void SetTraining(bool training) = 0;
+};
+
+}  // namespace dropbp::trainer
