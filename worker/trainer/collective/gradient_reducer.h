@@ -1,0 +1,61 @@
+// Selective all-reduce: sums the gradients of live units over all ranks and sends nothing for
+// dropped ones.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "worker/trainer/collective/buckets.h"
+#include "worker/trainer/collective/process_group.h"
+
+namespace dropbp::trainer {
+
+// Protocol of one optimizer step, the same on every rank:
+// a. Begin(live units);
+// b. StartBucket(i) for each live bucket in order, as soon as its gradients are final: packs them
+// into one tensor, zeros
+//    for what this rank's backward did not reach, and starts its all-reduce;
+// c. Finish(): waits, and makes each live parameter's gradient a view into the reduced bucket.
+// At most kInFlight buckets are under way at a time, which bounds the second copy of gradients. Not
+// thread-safe.
+class GradientReducer {
+ public:
+  static constexpr size_t kInFlight = 4;
+
+  // `parameters` and `group` must outlive the reducer.
+  GradientReducer(const std::vector<TrainableParameter>& parameters, ProcessGroup* group,
+                  int64_t bucket_bytes = kDefaultBucketBytes)
+      : parameters_(parameters), group_(group), buckets_(MakeBuckets(parameters, bucket_bytes)) {}
+
+  void Begin(std::vector<bool> live_units);
+  absl::Status StartBucket(size_t index);
+  absl::Status Finish();
+
+  // All of it at once, after the last backward.
+  absl::Status Reduce(std::vector<bool> live_units);
+
+  // Bytes handed to all-reduce since Begin, counted where they are handed over.
+  int64_t bytes_sent() const { return bytes_sent_; }
+  const std::vector<Bucket>& buckets() const { return buckets_; }
+
+ private:
+  struct InFlight {
+    const Bucket* bucket;
+    at::Tensor flat;
+    std::unique_ptr<PendingCollective> pending;
+  };
+
+  at::Tensor Pack(const Bucket& bucket) const;
+  void Unpack(const Bucket& bucket, const at::Tensor& flat) const;
+  absl::Status FinishOldest();
+
+  const std::vector<TrainableParameter>& parameters_;
+  ProcessGroup* group_;
+  std::vector<Bucket> buckets_;
+  std::vector<bool> live_units_;
+  std::deque<InFlight> in_flight_;
+  int64_t bytes_sent_ = 0;
+};
+
+}  // namespace dropbp::trainer

@@ -1,0 +1,20 @@
+// One gradient norm over the whole live model, and clipping by it.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "worker/trainer/model/decoder.h"
+
+namespace dropbp::trainer {
+
+// L2 norm of all defined gradients together; 0 if there are none. Waits for the device. Throws what
+// torch throws.
+double GlobalGradientNorm(const std::vector<TrainableParameter>& parameters);
+
+// Scales all defined gradients by min(1, max_norm / (norm + 1e-6)), as torch's clip_grad_norm_
+// does. `max_norm` 0 means no clipping.
+void ClipGradients(const std::vector<TrainableParameter>& parameters, double norm, double max_norm);
+
+}  // namespace dropbp::trainer
