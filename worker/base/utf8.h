@@ -6,8 +6,8 @@
 
 namespace dropbp {
 
-// The text with each byte that is not part of valid UTF-8 replaced by U+FFFD. Protobuf refuses a whole message for one
-// bad byte in a string field.
+// The text with each byte that is not part of valid UTF-8 replaced by U+FFFD. Protobuf refuses a
+// whole message for one bad byte in a string field.
 std::string ToValidUtf8(std::string_view text);
 
 }  // namespace dropbp
