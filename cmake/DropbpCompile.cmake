@@ -44,6 +44,11 @@ function(dropbp_test name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE dropbp_compile ${ARG_DEPS} GTest::gmock_main)
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
+  # Tests that start processes or run a model count as two, so that `ctest -j2` runs them alone.
+  set(processors 1)
+  if("${ARG_LABELS}" MATCHES "integration|parity")
+    set(processors 2)
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} PROCESSORS ${processors}
     ENVIRONMENT "DROPBP_SOURCE_DIR=${PROJECT_SOURCE_DIR};DROPBP_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};DROPBP_ORACLES=${PROJECT_SOURCE_DIR}/build/oracles;DROPBP_MODELS=${PROJECT_SOURCE_DIR}/build/models")
 endfunction()
