@@ -1,5 +1,5 @@
-// The safetensors format: 8-byte little-endian header size, JSON header, data. See docs/formats.md for the bounds that
-// a reader holds against hostile files.
+// The safetensors format: 8-byte little-endian header size, JSON header, data. See docs/formats.md
+// for the bounds that a reader holds against hostile files.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,9 @@ struct TensorView {
   absl::Span<const uint8_t> data;
 };
 
-// A memory-mapped safetensors file, checked whole when it is opened: header size, JSON, dtypes, shapes, offsets sorted,
-// contiguous and ending at the end of the file, no duplicate names. Immutable; safe to share among threads.
+// A memory-mapped safetensors file, checked whole when it is opened: header size, JSON, dtypes,
+// shapes, offsets sorted, contiguous and ending at the end of the file, no duplicate names.
+// Immutable; safe to share among threads.
 class SafetensorsFile {
  public:
   static absl::StatusOr<std::shared_ptr<const SafetensorsFile>> Open(const std::string& path);
@@ -46,17 +47,18 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-// All tensors of a model folder: model.safetensors, or the shards of model.safetensors.index.json (names checked, each
-// tensor exactly once, files must hold what the index says).
+// All tensors of a model folder: model.safetensors, or the shards of model.safetensors.index.json
+// (names checked, each tensor exactly once, files must hold what the index says).
 struct ModelTensors {
   std::vector<std::shared_ptr<const SafetensorsFile>> files;
   std::map<std::string, TensorView> tensors;
 };
 absl::StatusOr<ModelTensors> OpenModelTensors(const std::string& model_dir);
 
-// Writes a file durably and atomically in the reference writer's order (alignment descending, then name), header padded
-// to 8 bytes. `tensors` data must match type and shape.
-absl::Status WriteSafetensors(const std::string& path, const std::map<std::string, TensorView>& tensors,
+// Writes a file durably and atomically in the reference writer's order (alignment descending, then
+// name), header padded to 8 bytes. `tensors` data must match type and shape.
+absl::Status WriteSafetensors(const std::string& path,
+                              const std::map<std::string, TensorView>& tensors,
                               const std::map<std::string, std::string>& metadata);
 
 }  // namespace dropbp::hf
