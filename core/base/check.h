@@ -1,4 +1,5 @@
-// Broken promises: conditions that only a bug in this program can violate. Expected failures are absl::Status.
+// Broken promises: conditions that only a bug in this program can violate. Expected failures are
+// absl::Status.
 #pragma once
 
 #include <sstream>
@@ -19,14 +20,14 @@ std::string DescribeCheck(const char* expression, const A& a, const B& b) {
 }  // namespace dropbp
 
 // Ends the process if `condition` does not hold.
-#define DROPBP_CHECK(condition)                                        \
-  do {                                                                 \
+#define DROPBP_CHECK(condition)                                              \
+  do {                                                                       \
     if (!(condition)) ::dropbp::CheckFailed(__FILE__, __LINE__, #condition); \
   } while (false)
 
 // Ends the process, printing both values, if they differ.
-#define DROPBP_CHECK_EQ(a, b)                                                                       \
-  do {                                                                                              \
-    if (!((a) == (b)))                                                                              \
-      ::dropbp::CheckFailed(__FILE__, __LINE__, ::dropbp::DescribeCheck(#a " == " #b, (a), (b)));    \
+#define DROPBP_CHECK_EQ(a, b)                                                                     \
+  do {                                                                                            \
+    if (!((a) == (b)))                                                                            \
+      ::dropbp::CheckFailed(__FILE__, __LINE__, ::dropbp::DescribeCheck(#a " == " #b, (a), (b))); \
   } while (false)

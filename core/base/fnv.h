@@ -1,4 +1,5 @@
-// FNV-1a, 64 bits (Fowler, Noll, Vo): a fast check that two sides hold the same bytes. Not for hostile input.
+// FNV-1a, 64 bits (Fowler, Noll, Vo): a fast check that two sides hold the same bytes. Not for
+// hostile input.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Philox 4x32-10 (Salmon et al., SC 2011): a counter-based generator. The same key and counter give the same bits on
-// every machine, so nothing has to be stored to draw again.
+// Philox 4x32-10 (Salmon et al., SC 2011): a counter-based generator. The same key and counter give
+// the same bits on every machine, so nothing has to be stored to draw again.
 #pragma once
 
 #include <array>
@@ -12,7 +12,15 @@ using PhiloxBlock = std::array<uint32_t, 4>;
 // The 128 random bits of one (key, counter) pair.
 PhiloxBlock Philox4x32(uint64_t key, const PhiloxBlock& counter);
 
-// A stream of draws under one (key, stream id a, stream id b): counter = (draw / 4, a low, a high, b).
+// What a job draws from its one seed. The top byte of a stream's `b` is its use, so that no two
+// uses share a draw.
+inline constexpr uint32_t kMaskStream = 1u << 24;
+inline constexpr uint32_t kDataOrderStream = 2u << 24;
+inline constexpr uint32_t kInitialWeightsStream = 3u << 24;
+inline constexpr uint32_t kDropoutStream = 4u << 24;
+
+// A stream of draws under one (key, stream id a, stream id b): counter = (draw / 4, a low, a high,
+// b). At most 2^34 draws. One thread.
 class PhiloxStream {
  public:
   PhiloxStream(uint64_t key, uint64_t a, uint32_t b);

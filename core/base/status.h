@@ -1,4 +1,5 @@
-// How failures cross a folder's border: absl::Status, and two macros that keep the calling code straight.
+// How failures cross a folder's border: absl::Status, and two macros that keep the calling code
+// straight.
 #pragma once
 
 #include <utility>
@@ -7,17 +8,18 @@
 #include "absl/status/statusor.h"
 
 // Returns from the calling function if `expression` is not OK.
-#define RETURN_IF_ERROR(expression)                          \
-  do {                                                       \
+#define RETURN_IF_ERROR(expression)                           \
+  do {                                                        \
     if (absl::Status status_ = (expression); !status_.ok()) { \
-      return status_;                                        \
-    }                                                        \
+      return status_;                                         \
+    }                                                         \
   } while (false)
 
 #define DROPBP_STATUS_CONCAT_INNER(a, b) a##b
 #define DROPBP_STATUS_CONCAT(a, b) DROPBP_STATUS_CONCAT_INNER(a, b)
 
-// Evaluates a StatusOr; returns its status from the calling function, or moves its value into `target`.
+// Evaluates a StatusOr; returns its status from the calling function, or moves its value into
+// `target`.
 #define ASSIGN_OR_RETURN(target, expression) \
   DROPBP_ASSIGN_OR_RETURN_IMPL(DROPBP_STATUS_CONCAT(statusor_, __LINE__), target, expression)
 #define DROPBP_ASSIGN_OR_RETURN_IMPL(statusor, target, expression) \

@@ -1,9 +1,11 @@
-// The one table of a job's fields: path, type, range, default and meaning. It drives validation, the YAML job file,
-// the conversion to and from the wire format, --set on the command line, and docs/job-file.md.
+// The one table of a job's fields: path, type, range, default and meaning. It drives validation,
+// the YAML job file, the conversion to and from the wire format, --set on the command line, and
+// docs/job-file.md.
 #pragma once
 
-#include <functional>
 #include <limits>
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -14,10 +16,11 @@
 
 namespace dropbp {
 
-// One field of JobSpec. `path` is dotted, for example "training.learning_rate", and the same in YAML, proto and errors.
+// One field of JobSpec. `path` is dotted, for example "training.learning_rate", and the same in
+// YAML, proto and errors.
 struct JobField {
-  using Accessor = std::variant<std::string& (*)(JobSpec&), int64_t& (*)(JobSpec&), double& (*)(JobSpec&),
-                                std::vector<std::string>& (*)(JobSpec&),
+  using Accessor = std::variant<std::string& (*)(JobSpec&), int64_t& (*)(JobSpec&),
+                                double& (*)(JobSpec&), std::vector<std::string>& (*)(JobSpec&),
                                 std::map<std::string, std::string>& (*)(JobSpec&)>;
   std::string_view path;
   Accessor access;
@@ -26,7 +29,7 @@ struct JobField {
   double min = -std::numeric_limits<double>::infinity();
   double max = std::numeric_limits<double>::infinity();
   bool below_max = false;
-  // Strings: the legal words; empty if free.
+  // Strings, and the elements of lists: the legal words; empty if free.
   std::vector<std::string_view> choices = {};
 };
 
@@ -36,7 +39,8 @@ absl::Span<const JobField> JobFields();
 // The field at a path; nullptr if there is none.
 const JobField* FindJobField(std::string_view path);
 
-// The known path or key nearest to `unknown` by edit distance; empty if nothing is near.
+// The known path (or "name", "dataset.file", or a section such as "training") nearest to `unknown`
+// by edit distance, as a whole or by its last key; empty if nothing is near.
 std::string NearestJobField(std::string_view unknown);
 
 // One broken rule: which field, and a sentence that says what was found and what is legal.
@@ -45,8 +49,14 @@ struct FieldViolation {
   std::string description;
 };
 
+// What one field may hold, for people: "0 to 10000000", "lora or full", "text".
+std::string LegalValues(const JobField& field);
+
+// The rule of the table (range or choice) that one field of the spec breaks, if any.
+std::optional<FieldViolation> CheckJobField(const JobField& field, const JobSpec& spec);
+
 // Every rule that the spec breaks: ranges and choices from the table, then rules between fields
-// (micro_batch_size divides global_batch_size / ranks, at least one full global batch, ...). Empty if it is legal.
+// (ranks * micro_batch_size divides global_batch_size, ...). Empty if it is legal.
 std::vector<FieldViolation> ValidateJobSpec(const JobSpec& spec);
 
 // Whether `id` is a legal job id: ^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$.

@@ -1,4 +1,5 @@
-// A job as people write it: a YAML file. The keys are the paths of job_fields.h, nested, and `name` and `dataset.file`.
+// A job as people write it: a YAML file. The keys are the paths of job_fields.h, nested, and `name`
+// and `dataset.file`.
 #pragma once
 
 #include <string>
@@ -17,11 +18,12 @@ struct JobFile {
   JobSpec spec;
 };
 
-// Parses YAML text. On failure INVALID_ARGUMENT lists every problem, one a line, each as "<source>:<line>: <field>: ...";
-// unknown keys suggest the nearest known one.
+// Parses YAML text. On failure INVALID_ARGUMENT lists every problem, one a line, each as
+// "<source>:<line>: <field>: ..."; unknown keys suggest the nearest known one.
 absl::StatusOr<JobFile> ParseJobFile(std::string_view yaml, std::string_view source);
 
-// Sets one field from text, as in --set training.steps=20. Lists are comma-separated, labels are "labels.key=value".
+// Sets one field from text, as in --set training.steps=20. Lists are comma-separated, labels are
+// "labels.key=value".
 absl::Status SetJobField(std::string_view assignment, JobFile& job);
 
 }  // namespace dropbp

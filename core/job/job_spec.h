@@ -1,4 +1,5 @@
-// What a job asks for, as plain values with their defaults. Ranges and meanings stand in job_fields.cc.
+// What a job asks for, as plain values with their defaults. Ranges and meanings stand in
+// job_fields.cc.
 #pragma once
 
 #include <cstdint>
@@ -9,11 +10,11 @@
 namespace dropbp {
 
 struct DatasetSpec {
-  std::string artifact;             // SHA-256 of the uploaded JSONL file
-  std::string format = "auto";      // auto | messages | alpaca | prompt_completion
-  int64_t max_length = 512;         // tokens
-  std::string loss_on = "all_turns";     // all_turns | last_turn
-  std::string overlength = "truncate";   // truncate | drop | refuse
+  std::string artifact;                 // SHA-256 of the uploaded JSONL file
+  std::string format = "auto";          // auto | messages | alpaca | prompt_completion
+  int64_t max_length = 512;             // tokens
+  std::string loss_on = "all_turns";    // all_turns | last_turn
+  std::string overlength = "truncate";  // truncate | drop | refuse
 };
 
 struct LoraSpec {
@@ -24,10 +25,10 @@ struct LoraSpec {
 };
 
 struct TrainingSpec {
-  int64_t steps = 0;                // optimizer steps; 0: from epochs
+  int64_t steps = 0;  // optimizer steps; 0: from epochs
   double epochs = 1;
-  int64_t global_batch_size = 16;   // sequences in one optimizer step
-  int64_t micro_batch_size = 4;     // sequences in one forward pass of one rank
+  int64_t global_batch_size = 16;  // sequences in one optimizer step
+  int64_t micro_batch_size = 4;    // sequences in one forward pass of one rank
   double learning_rate = 2e-4;
   std::string schedule = "cosine";  // cosine | linear | constant
   double warmup_ratio = 0.03;
@@ -35,28 +36,28 @@ struct TrainingSpec {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
-  double max_grad_norm = 1;         // 0: no clipping
+  double max_grad_norm = 1;  // 0: no clipping
   int64_t seed = 0;
 };
 
 struct DropbpSpec {
-  double drop_rate = 0.5;           // target share of backward FLOPs dropped
+  double drop_rate = 0.5;                // target share of backward FLOPs dropped
   std::string allocation = "quadratic";  // uniform | quadratic
-  std::string masks = "auto";       // auto | shared | balanced
-  double probe_at = 0.1;            // share of all steps
+  std::string masks = "auto";            // auto | shared | balanced
+  double probe_at = 0.1;                 // share of all steps
   int64_t probe_samples = 4;
-  double max_unit_rate = 0;         // 0: max(0.95, (1 + drop_rate) / 2)
+  double max_unit_rate = 0;  // 0: max(0.95, (1 + drop_rate) / 2)
 };
 
 struct ResourcesSpec {
   int64_t ranks = 1;
-  std::string device = "any";       // any | cpu | cuda
+  std::string device = "any";  // any | cpu | cuda
 };
 
 struct JobSpec {
   std::string model;
-  std::string method = "lora";      // lora | full
-  std::string dtype = "auto";       // auto | fp32 | bf16
+  std::string method = "lora";  // lora | full
+  std::string dtype = "auto";   // auto | fp32 | bf16
   DatasetSpec dataset;
   LoraSpec lora;
   TrainingSpec training;
@@ -73,7 +74,8 @@ std::string ResolvedMasks(const JobSpec& spec);
 // Micro-batches of one optimizer step over all ranks: global_batch_size / micro_batch_size.
 int64_t MicroBatchesPerStep(const JobSpec& spec);
 
-// Optimizer steps of the job on `samples` samples: training.steps, or ceil(epochs * samples / global_batch_size).
+// Optimizer steps of the job on `samples` samples: training.steps, or ceil(epochs * samples /
+// global_batch_size).
 int64_t TotalSteps(const JobSpec& spec, int64_t samples);
 
 // Step before which the sensitivity probe runs: floor(probe_at * total); -1 if the job has none

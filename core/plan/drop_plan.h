@@ -1,5 +1,6 @@
-// Drop rates made ready for drawing: integer keep rates whose sum over each stratum is a whole number of units, so that
-// every mask row keeps the same number of units of each stratum and every step costs the same.
+// Drop rates made ready for drawing: integer keep rates whose sum over each stratum is a whole
+// number of units, so that every mask row keeps the same number of units of each stratum and every
+// step costs the same.
 #pragma once
 
 #include <cstdint>
@@ -17,25 +18,28 @@ inline constexpr uint32_t kKeepOne = 1u << 24;
 struct DropPlan {
   int32_t version = 1;
   int64_t first_step = 0;
-  double target = 0;                   // as asked
-  double planned = 0;                  // by backward FLOPs, after rounding; realised exactly in every row
-  std::vector<uint32_t> keep_rates;    // v_u, by unit
-  std::vector<int32_t> unit_stratum;   // stratum of each unit
-  std::vector<int32_t> kept_in_stratum;  // n_s: units kept in every row, by stratum
+  double target = 0;   // as asked
+  double planned = 0;  // by backward FLOPs, after rounding; realised exactly in every row
+  std::vector<uint32_t> keep_rates = {};      // v_u, by unit
+  std::vector<int32_t> unit_stratum = {};     // stratum of each unit
+  std::vector<int32_t> kept_in_stratum = {};  // n_s: units kept in every row, by stratum
 
-  double DropRate(size_t unit) const { return 1.0 - static_cast<double>(keep_rates[unit]) / kKeepOne; }
+  double DropRate(size_t unit) const {
+    return 1.0 - static_cast<double>(keep_rates[unit]) / kKeepOne;
+  }
 };
 
-// Rounds each stratum so that its keep rates sum to a whole n_s, choosing the n_s whose total cost is nearest to the
-// budget (at least one unit kept in all) and moving rates as little as possible within [0, 1].
-absl::StatusOr<DropPlan> MakeDropPlan(const LayerTable& table, absl::Span<const double> drop_rates, double target,
-                                      int32_t version, int64_t first_step);
+// Rounds each stratum so that its keep rates sum to a whole n_s, choosing the n_s whose total cost
+// is nearest to the budget (at least one unit kept in all) and moving rates as little as possible
+// within [0, 1].
+absl::StatusOr<DropPlan> MakeDropPlan(const LayerTable& table, absl::Span<const double> drop_rates,
+                                      double target, int32_t version, int64_t first_step);
 
 // FNV-1a 64 over version, first step and keep rates: equal on every rank.
 uint64_t PlanHash(const DropPlan& plan);
 
-// Best possible step-time ratio of drop rate 0 over this plan, FLOPs counted: forward and head are not dropped.
-// `supervised_share` is the share of tokens whose logits are computed.
+// Best possible step-time ratio of drop rate 0 over this plan, FLOPs counted: forward and head are
+// not dropped. `supervised_share` is the share of tokens whose logits are computed.
 double SpeedLimit(const LayerTable& table, const DropPlan& plan, double supervised_share);
 
 }  // namespace dropbp

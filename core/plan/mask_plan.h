@@ -1,12 +1,12 @@
-// Masks as a pure function of (seed, plan, step, rows): "the ruler", systematic sampling with random order and
-// stratified offsets. Integer arithmetic only.
+// Masks as a pure function of (seed, plan, step, rows): "the ruler", systematic sampling with
+// random order and stratified offsets. Integer arithmetic only.
 //
 // Protocol, for one optimizer step with `rows` rows, stratum by stratum:
-// a. permute the stratum's units (Philox, Fisher-Yates) and lay them end to end as segments of length keep_rate;
-// b. draw one offset x in [0, 2^24); row r's ruler has its marks at (x + floor(r * 2^24 / rows)) mod 2^24 + j * 2^24;
-// c. unit u is kept in row r iff a mark of row r falls inside its segment.
-// Each row keeps exactly n_s units of stratum s; each unit is kept in floor or ceil of rows * q_u rows; its inclusion
-// probability is exactly q_u.
+// a. permute the stratum's units (Philox, Fisher-Yates) and lay them end to end as segments of
+// length keep_rate; b. draw one offset x in [0, 2^24); row r's ruler has its marks at (x + floor(r
+// * 2^24 / rows)) mod 2^24 + j * 2^24; c. unit u is kept in row r iff a mark of row r falls inside
+// its segment. Each row keeps exactly n_s units of stratum s; each unit is kept in floor or ceil of
+// rows * q_u rows; its inclusion probability is exactly q_u.
 #pragma once
 
 #include <cstdint>
@@ -35,13 +35,15 @@ class MaskPlan {
   DropPlan plan_;
   uint64_t seed_;
   int rows_;
+  std::vector<std::vector<int32_t>> units_of_;  // by stratum
 };
 
-// Rows one optimizer step draws, from the resolved mask mode: balanced: one for each micro-batch over all ranks;
-// shared: one for each micro-step.
+// Rows one optimizer step draws, from the resolved mask mode: balanced: one for each micro-batch
+// over all ranks; shared: one for each micro-step.
 int MaskRows(const JobSpec& spec);
 
-// The row that micro-step `micro_step` of `rank` uses: balanced: rank * micro_steps + micro_step; shared: micro_step.
+// The row that micro-step `micro_step` of `rank` uses: balanced: rank * micro_steps + micro_step;
+// shared: micro_step.
 int MaskRowIndex(const JobSpec& spec, int rank, int micro_step);
 
 // Bits of rows, each padded to whole bytes; unit u is bit u % 8 of byte u / 8; 1 = kept.
@@ -57,15 +59,16 @@ struct MaskBlock {
   int32_t steps = 0;
   int32_t rows = 0;
   int32_t units = 0;
-  std::string bits;
+  std::string bits = {};
   uint64_t hash = 0;
-  std::vector<uint32_t> keep_rates;
+  std::vector<uint32_t> keep_rates = {};
 };
 
 // Draws the block [first_step, first_step + steps).
 MaskBlock DrawMaskBlock(const MaskPlan& plan, int64_t first_step, int32_t steps);
 
-// INVALID_ARGUMENT unless sizes fit and the hash is that of the content.
+// INVALID_ARGUMENT unless sizes fit and the hash is that of the content: FNV-1a 64 over version,
+// first step, steps, rows, units, bits and keep rates. Finds every change of one byte.
 absl::Status VerifyMaskBlock(const MaskBlock& block);
 
 // Rows of one step of a verified block.

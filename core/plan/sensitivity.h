@@ -1,4 +1,5 @@
-// GradNormVar (DropBP, eq. 6): how much the gradient norms of all trainable tensors change when one unit is dropped.
+// GradNormVar (DropBP, eq. 6): how much the gradient norms of all trainable tensors change when one
+// unit is dropped.
 #pragma once
 
 #include <vector>

@@ -13,7 +13,8 @@
 
 namespace dropbp {
 
-// Attaches the reason of google.rpc.ErrorInfo (UPPER_SNAKE) to a status; travels as an absl payload.
+// Attaches the reason of google.rpc.ErrorInfo (UPPER_SNAKE) to a status; travels as an absl
+// payload.
 absl::Status WithReason(absl::Status status, std::string_view reason);
 std::string ReasonOf(const absl::Status& status);
 
@@ -21,7 +22,8 @@ std::string ReasonOf(const absl::Status& status);
 absl::Status InvalidFields(absl::Span<const FieldViolation> violations);
 std::vector<FieldViolation> ViolationsOf(const absl::Status& status);
 
-// To the wire: google.rpc.Status with ErrorInfo {reason, domain "dropbp"} and BadRequest where there are violations.
+// To the wire: google.rpc.Status with ErrorInfo {reason, domain "dropbp"} and BadRequest where
+// there are violations.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 // From the wire, details kept.
 absl::Status FromGrpcStatus(const grpc::Status& status);

@@ -1,0 +1,176 @@
+#include "core/job/job_fields.h"
+
+namespace dropbp {
+namespace {
+
+#define FIELD(type, member) \
+  JobField::Accessor(static_cast<type& (*)(JobSpec&)>([](JobSpec& s) -> type& { return s.member; }))
+#define TEXT(member) FIELD(std::string, member)
+#define WHOLE(member) FIELD(int64_t, member)
+#define REAL(member) FIELD(double, member)
+#define WORDS(member) FIELD(std::vector<std::string>, member)
+#define PAIRS(member) FIELD(StringMap, member)
+
+using StringMap = std::map<std::string, std::string>;
+
+constexpr double kAnyLow = -std::numeric_limits<double>::infinity();
+constexpr double kAnyHigh = std::numeric_limits<double>::infinity();
+
+JobField Choice(std::string_view path, JobField::Accessor access,
+                std::vector<std::string_view> words, std::string_view meaning) {
+  return {path, access, meaning, kAnyLow, kAnyHigh, false, std::move(words)};
+}
+
+JobField Free(std::string_view path, JobField::Accessor access, std::string_view meaning) {
+  return {path, access, meaning};
+}
+
+JobField Range(std::string_view path, JobField::Accessor access, double min, double max,
+               std::string_view meaning) {
+  return {path, access, meaning, min, max};
+}
+
+JobField RangeBelow(std::string_view path, JobField::Accessor access, double min, double max,
+                    std::string_view meaning) {
+  return {path, access, meaning, min, max, true};
+}
+
+void AddJob(std::vector<JobField>& fields) {
+  fields.insert(
+      fields.end(),
+      {Free("model", TEXT(model), "Name of a model folder under the workers' models directory."),
+       Choice("method", TEXT(method), {"lora", "full"},
+              "What is trained: low-rank adapters on frozen base weights, or every weight."),
+       Choice("dtype", TEXT(dtype), {"auto", "fp32", "bf16"},
+              "Number format of base weights and activations; auto: bf16 where it is native, else "
+              "fp32."),
+       Range("max_restarts", WHOLE(max_restarts), 0, 1000,
+             "How often crashed trainers are restarted before the job fails."),
+       Range("priority", WHOLE(priority), -1000, 1000,
+             "Higher is scheduled first; equal priorities run in order of creation."),
+       Free("labels", PAIRS(labels), "Free key-value pairs for finding jobs again, at most 32.")});
+}
+
+void AddDataset(std::vector<JobField>& fields) {
+  fields.insert(
+      fields.end(),
+      {Free("dataset.artifact", TEXT(dataset.artifact),
+            "SHA-256 of the uploaded JSONL file; the client fills it in from dataset.file."),
+       Choice("dataset.format", TEXT(dataset.format),
+              {"auto", "messages", "alpaca", "prompt_completion"},
+              "How a record becomes a prompt and a completion; auto: by the keys of the first "
+              "record."),
+       Range("dataset.max_length", WHOLE(dataset.max_length), 8, 1048576,
+             "Longest sample in tokens; also the sequence length of the cost model."),
+       Choice("dataset.loss_on", TEXT(dataset.loss_on), {"all_turns", "last_turn"},
+              "Which assistant turns of a dialogue are supervised."),
+       Choice("dataset.overlength", TEXT(dataset.overlength), {"truncate", "drop", "refuse"},
+              "What happens to samples longer than max_length.")});
+}
+
+void AddLora(std::vector<JobField>& fields) {
+  fields.insert(fields.end(),
+                {Range("lora.rank", WHOLE(lora.rank), 1, 1024, "Rank r of the adapters."),
+                 Range("lora.alpha", REAL(lora.alpha), 0, 65536,
+                       "Numerator of the adapters' scaling alpha / r."),
+                 RangeBelow("lora.dropout", REAL(lora.dropout), 0, 1,
+                            "Dropout probability on the adapters' input."),
+                 Choice("lora.target_modules", WORDS(lora.target_modules),
+                        {"all-linear", "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj",
+                         "up_proj", "down_proj"},
+                        "Modules that get an adapter; all-linear stands alone for all seven.")});
+}
+
+void AddTrainingLength(std::vector<JobField>& fields) {
+  fields.insert(fields.end(),
+                {Range("training.steps", WHOLE(training.steps), 0, 10'000'000,
+                       "Optimizer steps; 0: as many as the epochs need."),
+                 Range("training.epochs", REAL(training.epochs), 0, 10'000,
+                       "Passes over the data when steps is 0."),
+                 Range("training.global_batch_size", WHOLE(training.global_batch_size), 1, 65536,
+                       "Sequences in one optimizer step, over all ranks and micro-steps."),
+                 Range("training.micro_batch_size", WHOLE(training.micro_batch_size), 1, 4096,
+                       "Sequences that one rank runs through the model at once.")});
+}
+
+void AddTrainingOptimizer(std::vector<JobField>& fields) {
+  fields.insert(
+      fields.end(),
+      {Range("training.learning_rate", REAL(training.learning_rate), 0, 10, "Peak learning rate."),
+       Choice("training.schedule", TEXT(training.schedule), {"cosine", "linear", "constant"},
+              "Shape of the learning rate after warm-up."),
+       Range("training.warmup_ratio", REAL(training.warmup_ratio), 0, 1,
+             "Share of all steps spent in linear warm-up."),
+       Range("training.weight_decay", REAL(training.weight_decay), 0, 10,
+             "Decoupled weight decay of AdamW."),
+       RangeBelow("training.beta1", REAL(training.beta1), 0, 1, "First moment decay of AdamW."),
+       RangeBelow("training.beta2", REAL(training.beta2), 0, 1, "Second moment decay of AdamW."),
+       Range("training.epsilon", REAL(training.epsilon), 1e-16, 1, "Denominator offset of AdamW."),
+       Range("training.max_grad_norm", REAL(training.max_grad_norm), 0, 1e6,
+             "Limit of the global gradient norm; 0: no clipping."),
+       Range("training.seed", WHOLE(training.seed), 0, 9'007'199'254'740'992,
+             "Seed of initial adapters, data order, dropout and masks.")});
+}
+
+void AddDropbp(std::vector<JobField>& fields) {
+  fields.insert(
+      fields.end(),
+      {RangeBelow("dropbp.drop_rate", REAL(dropbp.drop_rate), 0, 1,
+                  "Target share of the units' backward FLOPs to drop; 0: plain training."),
+       Choice(
+           "dropbp.allocation", TEXT(dropbp.allocation), {"uniform", "quadratic"},
+           "How the target is shared out among the units; quadratic: sensitive units drop less."),
+       Choice(
+           "dropbp.masks", TEXT(dropbp.masks), {"auto", "shared", "balanced"},
+           "Mask rows of one step: one for each micro-step (shared) or each micro-batch over all "
+           "ranks (balanced); auto: balanced for lora, shared for full."),
+       RangeBelow("dropbp.probe_at", REAL(dropbp.probe_at), 0, 1,
+                  "Share of all steps after which sensitivities are measured."),
+       Range("dropbp.probe_samples", WHOLE(dropbp.probe_samples), 1, 1024,
+             "Sequences in the probe batch."),
+       Range("dropbp.max_unit_rate", REAL(dropbp.max_unit_rate), 0, 1,
+             "Largest drop rate of one unit; 0: max(0.95, (1 + drop_rate) / 2).")});
+}
+
+void AddResources(std::vector<JobField>& fields) {
+  fields.insert(fields.end(),
+                {Range("resources.ranks", WHOLE(resources.ranks), 1, 1024,
+                       "Number of ranks: trainer processes, one a device slot."),
+                 Choice("resources.device", TEXT(resources.device), {"any", "cpu", "cuda"},
+                        "Kind of device; any: CUDA where enough slots are free, else CPU.")});
+}
+
+#undef FIELD
+#undef TEXT
+#undef WHOLE
+#undef REAL
+#undef WORDS
+#undef PAIRS
+
+std::vector<JobField> MakeFields() {
+  std::vector<JobField> fields;
+  AddJob(fields);
+  AddDataset(fields);
+  AddLora(fields);
+  AddTrainingLength(fields);
+  AddTrainingOptimizer(fields);
+  AddDropbp(fields);
+  AddResources(fields);
+  return fields;
+}
+
+}  // namespace
+
+absl::Span<const JobField> JobFields() {
+  static const auto& fields = *new std::vector<JobField>(MakeFields());
+  return fields;
+}
+
+const JobField* FindJobField(std::string_view path) {
+  for (const JobField& field : JobFields()) {
+    if (field.path == path) return &field;
+  }
+  return nullptr;
+}
+
+}  // namespace dropbp

@@ -1,0 +1,253 @@
+#include "core/job/job_file.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "core/base/text.h"
+#include "core/job/job_values.h"
+
+namespace dropbp {
+namespace {
+
+constexpr size_t kMaxBytes = 1 << 20;
+constexpr size_t kMaxProblems = 50;
+constexpr size_t kShownBytes = 60;
+
+int LineOf(const YAML::Mark& mark) { return mark.line + 1; }
+
+std::string KindOf(const YAML::Node& node) {
+  switch (node.Type()) {
+    case YAML::NodeType::Sequence:
+      return "a list";
+    case YAML::NodeType::Map:
+      return "a mapping";
+    case YAML::NodeType::Scalar:
+      return absl::StrCat("\"", Shortened(ToValidUtf8(node.Scalar()), kShownBytes), "\"");
+    default:
+      return "nothing";
+  }
+}
+
+bool IsSection(std::string_view path) {
+  const std::string prefix = absl::StrCat(AbslView(path), ".");
+  const auto fields = JobFields();
+  return std::any_of(fields.begin(), fields.end(), [&](const JobField& field) {
+    return absl::StartsWith(AbslView(field.path), prefix);
+  });
+}
+
+std::string DescribeUnknown(std::string_view path) {
+  const std::string nearest = NearestJobField(path);
+  return nearest.empty() ? "unknown field"
+                         : absl::StrCat("unknown field; did you mean ", nearest, "?");
+}
+
+// Walks a document and collects every problem with its line.
+class Reader {
+ public:
+  void Document(const YAML::Node& root) {
+    if (root.IsMap()) {
+      Section(root, "");
+    } else {
+      Problem(root, "job file",
+              absl::StrCat("found ", KindOf(root), ", legal is a mapping of fields"));
+    }
+  }
+
+  void Problem(int line, std::string_view field, std::string_view what) {
+    problems_.emplace_back(line, absl::StrCat(AbslView(field), ": ", AbslView(what)));
+  }
+
+  absl::StatusOr<JobFile> Result(std::string_view source);
+
+ private:
+  void Problem(const YAML::Node& node, std::string_view field, std::string_view what) {
+    Problem(LineOf(node.Mark()), field, what);
+  }
+  void Note(const YAML::Node& node, const std::optional<FieldViolation>& violation) {
+    if (violation) Problem(node, violation->field, violation->description);
+  }
+
+  void Section(const YAML::Node& map, const std::string& prefix);
+  void Entry(const YAML::Node& key, const YAML::Node& value, const std::string& path);
+  void Field(const JobField& field, const YAML::Node& value);
+  void List(const JobField& field, const YAML::Node& value);
+  void Labels(const YAML::Node& value);
+  void Name(const YAML::Node& value);
+  void DatasetFile(const YAML::Node& value);
+
+  JobFile job_;
+  std::vector<std::pair<int, std::string>> problems_;
+};
+
+void Reader::Section(const YAML::Node& map, const std::string& prefix) {
+  std::map<std::string, int> lines;
+  for (const auto& entry : map) {
+    const YAML::Node& key = entry.first;
+    const YAML::Node& value = entry.second;
+    if (!key.IsScalar()) {
+      Problem(key, prefix.empty() ? "job file" : prefix,
+              absl::StrCat("found ", KindOf(key), " as a key"));
+      continue;
+    }
+    const std::string name = Shortened(ToValidUtf8(key.Scalar()), kShownBytes);
+    const std::string path = prefix.empty() ? name : absl::StrCat(prefix, ".", name);
+    const auto [first, is_new] = lines.emplace(name, LineOf(key.Mark()));
+    if (is_new) {
+      Entry(key, value, path);
+    } else {
+      Problem(key, path, absl::StrCat("found a second time, first in line ", first->second));
+    }
+  }
+}
+
+void Reader::Entry(const YAML::Node& key, const YAML::Node& value, const std::string& path) {
+  if (path == "name") {
+    Name(value);
+  } else if (path == "dataset.file") {
+    DatasetFile(value);
+  } else if (const JobField* field = FindJobField(path)) {
+    Field(*field, value);
+  } else if (!IsSection(path)) {
+    Problem(key, path, DescribeUnknown(path));
+  } else if (value.IsMap()) {
+    Section(value, path);
+  } else if (!value.IsNull()) {
+    Problem(value, path, absl::StrCat("found ", KindOf(value), ", legal is a mapping of fields"));
+  }
+}
+
+void Reader::Field(const JobField& field, const YAML::Node& value) {
+  if (IsPairs(field) && value.IsMap()) {
+    Labels(value);
+  } else if (IsList(field) && value.IsSequence()) {
+    List(field, value);
+  } else if (value.IsScalar()) {
+    Note(value, SetFromText(field, value.Scalar(), job_.spec));
+  } else {
+    Problem(value, field.path,
+            absl::StrCat("found ", KindOf(value), ", legal is ", LegalValues(field)));
+  }
+}
+
+void Reader::List(const JobField& field, const YAML::Node& value) {
+  std::vector<std::string> elements;
+  for (const YAML::Node& element : value) {
+    if (!element.IsScalar()) {
+      Problem(element, field.path,
+              absl::StrCat("found ", KindOf(element), " in the list, legal is text"));
+      return;
+    }
+    elements.push_back(element.Scalar());
+  }
+  Note(value, SetFromList(field, elements, job_.spec));
+}
+
+void Reader::Labels(const YAML::Node& value) {
+  for (const auto& entry : value) {
+    const YAML::Node& key = entry.first;
+    const YAML::Node& text = entry.second;
+    if (key.IsScalar() && text.IsScalar()) {
+      job_.spec.labels[ToValidUtf8(key.Scalar())] = ToValidUtf8(text.Scalar());
+    } else {
+      Problem(key, "labels",
+              absl::StrCat("found ", KindOf(key.IsScalar() ? text : key), ", legal is text"));
+    }
+  }
+}
+
+void Reader::Name(const YAML::Node& value) {
+  if (value.IsScalar() && IsLegalJobId(value.Scalar())) {
+    job_.name = value.Scalar();
+  } else {
+    Problem(value, "name",
+            absl::StrCat("found ", KindOf(value),
+                         ", legal is 1 to 63 lower-case letters, digits and '-', from a letter to "
+                         "a letter or digit"));
+  }
+}
+
+void Reader::DatasetFile(const YAML::Node& value) {
+  if (value.IsScalar() && !value.Scalar().empty()) {
+    job_.dataset_file = value.Scalar();
+  } else {
+    Problem(value, "dataset.file",
+            absl::StrCat("found ", KindOf(value), ", legal is the path of a JSONL file"));
+  }
+}
+
+absl::StatusOr<JobFile> Reader::Result(std::string_view source) {
+  if (problems_.empty()) return std::move(job_);
+  std::stable_sort(problems_.begin(), problems_.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<std::string> lines;
+  for (const auto& [line, what] : problems_) {
+    if (lines.size() == kMaxProblems) {
+      lines.push_back(absl::StrCat("and ", problems_.size() - kMaxProblems, " more"));
+      break;
+    }
+    lines.push_back(absl::StrCat(AbslView(source), ":", line, ": ", what));
+  }
+  return absl::InvalidArgumentError(absl::StrJoin(lines, "\n"));
+}
+
+}  // namespace
+
+absl::StatusOr<JobFile> ParseJobFile(std::string_view yaml, std::string_view source) {
+  if (yaml.size() > kMaxBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(AbslView(source), ": found ", yaml.size(),
+                                                   " bytes, legal is at most ", kMaxBytes));
+  }
+  Reader reader;
+  try {
+    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(yaml));
+    if (documents.size() == 1) {
+      reader.Document(documents[0]);
+    } else {
+      reader.Problem(1, "job file",
+                     absl::StrCat("found ", documents.size(), " YAML documents, legal is one"));
+    }
+  } catch (const YAML::Exception& error) {
+    reader.Problem(LineOf(error.mark), "job file", absl::StrCat("not YAML: ", error.msg));
+  }
+  return reader.Result(source);
+}
+
+absl::Status SetJobField(std::string_view assignment, JobFile& job) {
+  const size_t equals = assignment.find('=');
+  if (equals == std::string_view::npos || equals == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("found \"", Shortened(ToValidUtf8(assignment), kShownBytes),
+                     "\", legal is field=value, for example training.steps=20"));
+  }
+  const std::string path(assignment.substr(0, equals));
+  const std::string value(assignment.substr(equals + 1));
+  std::optional<FieldViolation> violation;
+  if (path == "name") {
+    if (!value.empty() && !IsLegalJobId(value)) {
+      violation = {path, absl::StrCat("found \"", value,
+                                      "\", legal is 1 to 63 lower-case letters, digits and '-'")};
+    } else {
+      job.name = value;
+    }
+  } else if (path == "dataset.file") {
+    job.dataset_file = value;
+  } else if (absl::StartsWith(path, "labels.")) {
+    job.spec.labels[ToValidUtf8(path.substr(7))] = ToValidUtf8(value);
+  } else if (const JobField* field = FindJobField(path); field == nullptr) {
+    violation = {Shortened(ToValidUtf8(path), kShownBytes), DescribeUnknown(path)};
+  } else if (IsList(*field)) {
+    violation = SetFromList(*field, absl::StrSplit(value, ','), job.spec);
+  } else {
+    violation = SetFromText(*field, value, job.spec);
+  }
+  if (!violation) return absl::OkStatus();
+  return absl::InvalidArgumentError(DescribeViolations({*violation}));
+}
+
+}  // namespace dropbp

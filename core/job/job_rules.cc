@@ -1,0 +1,219 @@
+// The rules of a job specification: the table's ranges and choices, then what must hold between
+// fields.
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <set>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/base/text.h"
+#include "core/job/job_fields.h"
+
+namespace dropbp {
+namespace {
+
+using Words = std::vector<std::string>;
+using Pairs = std::map<std::string, std::string>;
+
+constexpr size_t kShownBytes = 60;
+constexpr size_t kMaxLabels = 32;
+
+std::string Quoted(std::string_view text) {
+  return absl::StrCat("\"", Shortened(ToValidUtf8(text), kShownBytes), "\"");
+}
+
+// Shortest text that reads back as the same number.
+std::string Number(double value) {
+  char text[64];
+  const auto end = std::to_chars(text, text + sizeof(text), value,
+                                 std::fabs(value) < 1e15 && std::fabs(value) >= 1e-5
+                                     ? std::chars_format::fixed
+                                     : std::chars_format::general);
+  return value == 0 ? "0" : std::string(text, end.ptr);
+}
+
+bool InRange(const JobField& field, double value) {
+  // Written so that NaN is out of every range.
+  return value >= field.min && (field.below_max ? value < field.max : value <= field.max);
+}
+
+bool IsChoice(const JobField& field, std::string_view word) {
+  return field.choices.empty() ||
+         std::find(field.choices.begin(), field.choices.end(), word) != field.choices.end();
+}
+
+FieldViolation Violation(std::string_view field, std::string_view found, std::string_view legal) {
+  return {std::string(field),
+          absl::StrCat("found ", AbslView(found), ", legal is ", AbslView(legal))};
+}
+
+void AppendWord(std::string* out, std::string_view word) { out->append(word); }
+
+// What `value` of `field` has that is not legal; empty if it is.
+std::string IllegalPart(const JobField&, const Pairs&) { return ""; }
+std::string IllegalPart(const JobField& field, const std::string& value) {
+  return IsChoice(field, value) ? "" : Quoted(value);
+}
+std::string IllegalPart(const JobField& field, int64_t value) {
+  return InRange(field, static_cast<double>(value)) ? "" : absl::StrCat(value);
+}
+std::string IllegalPart(const JobField& field, double value) {
+  return InRange(field, value) ? "" : Number(value);
+}
+std::string IllegalPart(const JobField& field, const Words& words) {
+  for (const std::string& word : words) {
+    if (!IsChoice(field, word)) return Quoted(word);
+  }
+  return "";
+}
+
+// Letters, digits, '.', '_' and '-', not starting with '.' or '-', at most 128.
+bool IsFolderName(std::string_view name) {
+  const auto is_legal = [](char c) {
+    return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
+  };
+  return !name.empty() && name.size() <= 128 && name[0] != '.' && name[0] != '-' &&
+         std::all_of(name.begin(), name.end(), is_legal);
+}
+
+bool IsSha256(std::string_view text) {
+  const auto is_hex = [](char c) { return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f'); };
+  return text.size() == 64 && std::all_of(text.begin(), text.end(), is_hex);
+}
+
+bool IsLabelKey(std::string_view key) {
+  const auto is_legal = [](char c) {
+    return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
+  };
+  return !key.empty() && key.size() <= 63 && std::all_of(key.begin(), key.end(), is_legal);
+}
+
+bool IsLabelValue(std::string_view value) {
+  return value.size() <= 128 &&
+         std::all_of(value.begin(), value.end(), [](char c) { return absl::ascii_isprint(c); });
+}
+
+void CheckNames(const JobSpec& spec, std::vector<FieldViolation>& out) {
+  if (!IsFolderName(spec.model)) {
+    out.push_back(Violation(
+        "model", Quoted(spec.model),
+        "the name of a model folder: 1 to 128 letters, digits, '.', '_' or '-', not starting "
+        "with '.' or '-'"));
+  }
+  if (!IsSha256(spec.dataset.artifact)) {
+    out.push_back(Violation("dataset.artifact", Quoted(spec.dataset.artifact),
+                            "the SHA-256 of an uploaded file: 64 lower-case hexadecimal digits"));
+  }
+}
+
+void CheckLabels(const JobSpec& spec, std::vector<FieldViolation>& out) {
+  if (spec.labels.size() > kMaxLabels) {
+    out.push_back(Violation("labels", absl::StrCat(spec.labels.size(), " labels"),
+                            absl::StrCat("at most ", kMaxLabels)));
+  }
+  for (const auto& [key, value] : spec.labels) {
+    if (!IsLabelKey(key)) {
+      out.push_back(Violation("labels", absl::StrCat("key ", Quoted(key)),
+                              "1 to 63 letters, digits, '.', '_' or '-'"));
+    } else if (!IsLabelValue(value)) {
+      out.push_back(Violation(absl::StrCat("labels.", key), Quoted(value),
+                              "at most 128 printable ASCII characters"));
+    }
+  }
+}
+
+void CheckTargetModules(const JobSpec& spec, std::vector<FieldViolation>& out) {
+  const Words& modules = spec.lora.target_modules;
+  const std::set<std::string> distinct(modules.begin(), modules.end());
+  constexpr std::string_view kField = "lora.target_modules";
+  if (modules.empty()) {
+    out.push_back(Violation(kField, "an empty list", "at least one module"));
+  } else if (distinct.size() != modules.size()) {
+    out.push_back(Violation(kField, Quoted(absl::StrJoin(modules, ",")), "each module once"));
+  } else if (distinct.contains("all-linear") && distinct.size() > 1) {
+    out.push_back(Violation(kField, Quoted(absl::StrJoin(modules, ",")),
+                            "all-linear alone, or modules by name"));
+  }
+}
+
+void CheckBatches(const JobSpec& spec, std::vector<FieldViolation>& out) {
+  const TrainingSpec& training = spec.training;
+  const int64_t at_once = spec.resources.ranks * training.micro_batch_size;
+  if (training.global_batch_size % at_once != 0) {
+    out.push_back(Violation(
+        "training.global_batch_size", absl::StrCat(training.global_batch_size),
+        absl::StrCat("a multiple of resources.ranks * training.micro_batch_size = ",
+                     spec.resources.ranks, " * ", training.micro_batch_size, " = ", at_once)));
+  }
+  if (training.steps == 0 && training.epochs == 0) {
+    out.push_back(
+        Violation("training.epochs", "0 with training.steps 0", "one of the two above 0"));
+  }
+}
+
+void CheckDropbp(const JobSpec& spec, std::vector<FieldViolation>& out) {
+  const double cap = spec.dropbp.max_unit_rate;
+  if (cap != 0 && cap < spec.dropbp.drop_rate) {
+    out.push_back(Violation(
+        "dropbp.max_unit_rate", Number(cap),
+        absl::StrCat("0, or dropbp.drop_rate = ", Number(spec.dropbp.drop_rate), " to 1")));
+  }
+}
+
+}  // namespace
+
+std::string LegalValues(const JobField& field) {
+  const bool whole = std::holds_alternative<int64_t& (*)(JobSpec&)>(field.access);
+  if (whole || std::holds_alternative<double& (*)(JobSpec&)>(field.access)) {
+    return absl::StrCat(whole ? "a whole number from " : "a number from ", Number(field.min),
+                        field.below_max ? " to below " : " to ", Number(field.max));
+  }
+  if (std::holds_alternative<Pairs& (*)(JobSpec&)>(field.access)) return "key-value pairs of text";
+  if (field.choices.empty()) return "text";
+  const auto last = field.choices.end() - 1;
+  const bool list = std::holds_alternative<Words& (*)(JobSpec&)>(field.access);
+  return absl::StrCat(list ? "a list of " : "",
+                      absl::StrJoin(field.choices.begin(), last, ", ", AppendWord), " or ",
+                      AbslView(*last));
+}
+
+std::optional<FieldViolation> CheckJobField(const JobField& field, const JobSpec& spec) {
+  JobSpec copy = spec;
+  const std::string found =
+      std::visit([&](auto access) { return IllegalPart(field, access(copy)); }, field.access);
+  if (found.empty()) return std::nullopt;
+  return Violation(field.path, found, LegalValues(field));
+}
+
+std::vector<FieldViolation> ValidateJobSpec(const JobSpec& spec) {
+  std::vector<FieldViolation> violations;
+  for (const JobField& field : JobFields()) {
+    if (auto violation = CheckJobField(field, spec)) violations.push_back(*std::move(violation));
+  }
+  // The rules between fields divide and multiply: they hold only for values in range.
+  const bool in_range = violations.empty();
+  CheckNames(spec, violations);
+  CheckLabels(spec, violations);
+  CheckTargetModules(spec, violations);
+  if (in_range) {
+    CheckBatches(spec, violations);
+    CheckDropbp(spec, violations);
+  }
+  return violations;
+}
+
+bool IsLegalJobId(std::string_view id) {
+  const auto is_end = [](char c) { return absl::ascii_islower(c) || absl::ascii_isdigit(c); };
+  return !id.empty() && id.size() <= 63 && absl::ascii_islower(id.front()) && is_end(id.back()) &&
+         std::all_of(id.begin(), id.end(), [&](char c) { return is_end(c) || c == '-'; });
+}
+
+std::string DescribeViolations(absl::Span<const FieldViolation> violations) {
+  return absl::StrJoin(violations, "; ", [](std::string* out, const FieldViolation& violation) {
+    absl::StrAppend(out, violation.field, ": ", violation.description);
+  });
+}
+
+}  // namespace dropbp

@@ -1,0 +1,27 @@
+// Writes values of the field table from text, as job files and --set hold them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/job/job_fields.h"
+
+namespace dropbp {
+
+// Sets `field` from one piece of text (a list: its only element) if the text is of the field's type
+// and legal by the table. Returns the violation and leaves the spec as it was if not. Fields of
+// labels take no single text.
+std::optional<FieldViolation> SetFromText(const JobField& field, std::string_view text,
+                                          JobSpec& spec);
+
+// The same for a list field, from its elements; for other fields a violation.
+std::optional<FieldViolation> SetFromList(const JobField& field,
+                                          const std::vector<std::string>& elements, JobSpec& spec);
+
+// Whether the field is a list, or key-value pairs.
+bool IsList(const JobField& field);
+bool IsPairs(const JobField& field);
+
+}  // namespace dropbp

@@ -1,0 +1,158 @@
+#include "core/plan/layer_table.h"
+
+#include <algorithm>
+#include <array>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/base/text.h"
+
+namespace dropbp {
+namespace {
+
+// Bounds that keep every sum of the table below 2^63.
+constexpr int64_t kMaxLayers = 10'000;
+constexpr int64_t kMaxWidth = int64_t{1} << 22;
+constexpr int64_t kMaxVocabulary = int64_t{1} << 24;
+constexpr int64_t kMaxSequence = int64_t{1} << 20;
+constexpr int64_t kMaxRank = int64_t{1} << 20;
+
+struct Linear {
+  const char* name;
+  int64_t in;
+  int64_t out;
+};
+
+// How linear modules are trained: full, or by adapters on some of them.
+struct Tuning {
+  bool full = false;
+  int64_t rank = 0;
+  std::vector<std::string> targets = {};
+
+  bool HasAdapter(const char* module) const {
+    return !full && std::find(targets.begin(), targets.end(), module) != targets.end();
+  }
+};
+
+absl::Status CheckSize(std::string_view name, int64_t value, int64_t max) {
+  if (value >= 1 && value <= max) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("model shape: ", AbslView(name), ": found ", value, ", legal is 1 to ", max));
+}
+
+absl::Status CheckShape(const ModelShape& shape, int64_t sequence_length) {
+  RETURN_IF_ERROR(CheckSize("layers", shape.layers, kMaxLayers));
+  RETURN_IF_ERROR(CheckSize("hidden_size", shape.hidden_size, kMaxWidth));
+  RETURN_IF_ERROR(CheckSize("intermediate_size", shape.intermediate_size, kMaxWidth));
+  RETURN_IF_ERROR(CheckSize("attention_heads", shape.attention_heads, kMaxWidth));
+  RETURN_IF_ERROR(CheckSize("key_value_heads", shape.key_value_heads, shape.attention_heads));
+  RETURN_IF_ERROR(CheckSize("head_dim", shape.head_dim, kMaxWidth / shape.attention_heads));
+  RETURN_IF_ERROR(CheckSize("vocab_size", shape.vocab_size, kMaxVocabulary));
+  return CheckSize("sequence length", sequence_length, kMaxSequence);
+}
+
+absl::StatusOr<Tuning> MakeTuning(const JobSpec& spec) {
+  if (spec.method == "full") return Tuning{.full = true};
+  RETURN_IF_ERROR(CheckSize("lora.rank", spec.lora.rank, kMaxRank));
+  Tuning tuning{.rank = spec.lora.rank, .targets = spec.lora.target_modules};
+  const std::vector<std::string> known(std::begin(kLinearModules), std::end(kLinearModules));
+  if (tuning.targets == std::vector<std::string>{"all-linear"}) {
+    tuning.targets = known;
+  }
+  for (const std::string& target : tuning.targets) {
+    if (std::find(known.begin(), known.end(), target) == known.end()) {
+      return absl::InvalidArgumentError(absl::StrCat("lora.target_modules: found \"", target,
+                                                     "\", legal is all-linear alone, or ",
+                                                     absl::StrJoin(known, ", ")));
+    }
+  }
+  return tuning;
+}
+
+// Adds one linear module: forward 2 * in * out, and as much for the input gradient; weight
+// gradients as much again.
+void AddLinear(const Linear& linear, const Tuning& tuning, Unit& unit) {
+  const int64_t product = linear.in * linear.out;
+  unit.forward_flops += 2 * product;
+  unit.backward_flops += 2 * product;
+  if (tuning.full) {
+    unit.backward_flops += 2 * product;
+    unit.trainable_elements += product;
+  } else if (tuning.HasAdapter(linear.name)) {
+    const int64_t adapter = tuning.rank * (linear.in + linear.out);
+    unit.forward_flops += 2 * adapter;
+    unit.backward_flops += 4 * adapter;
+    unit.trainable_elements += adapter;
+  }
+}
+
+Unit MakeAttention(const ModelShape& shape, const Tuning& tuning, int64_t sequence_length) {
+  const int64_t query = shape.attention_heads * shape.head_dim;
+  const int64_t key_value = shape.key_value_heads * shape.head_dim;
+  Unit unit{.kind = UnitKind::kAttention};
+  for (const Linear& linear :
+       {Linear{"q_proj", shape.hidden_size, query}, Linear{"k_proj", shape.hidden_size, key_value},
+        Linear{"v_proj", shape.hidden_size, key_value},
+        Linear{"o_proj", query, shape.hidden_size}}) {
+    AddLinear(linear, tuning, unit);
+  }
+  // Scores and mix: two products of [T, head_dim] and [head_dim, T] a head, so 4 * T * head_dim a
+  // token.
+  const int64_t core = 4 * sequence_length * query;
+  unit.forward_flops += core;
+  unit.backward_flops += 2 * core;
+  if (tuning.full) unit.trainable_elements += shape.hidden_size;  // the norm
+  return unit;
+}
+
+Unit MakeMlp(const ModelShape& shape, const Tuning& tuning) {
+  Unit unit{.kind = UnitKind::kMlp};
+  for (const Linear& linear : {Linear{"gate_proj", shape.hidden_size, shape.intermediate_size},
+                               Linear{"up_proj", shape.hidden_size, shape.intermediate_size},
+                               Linear{"down_proj", shape.intermediate_size, shape.hidden_size}}) {
+    AddLinear(linear, tuning, unit);
+  }
+  if (tuning.full) unit.trainable_elements += shape.hidden_size;  // the norm
+  return unit;
+}
+
+// Numbers strata in the order in which they first appear.
+void AssignStrata(LayerTable& table) {
+  std::vector<const Unit*> first_of;
+  for (Unit& unit : table.units) {
+    const auto same = std::find_if(first_of.begin(), first_of.end(), [&](const Unit* other) {
+      return other->kind == unit.kind && other->backward_flops == unit.backward_flops;
+    });
+    unit.stratum = static_cast<int>(same - first_of.begin());
+    if (same == first_of.end()) first_of.push_back(&unit);
+  }
+  table.strata = static_cast<int>(first_of.size());
+}
+
+}  // namespace
+
+int64_t LayerTable::TotalBackwardFlops() const {
+  int64_t total = 0;
+  for (const Unit& unit : units) total += unit.backward_flops;
+  return total;
+}
+
+absl::StatusOr<LayerTable> BuildLayerTable(const ModelShape& shape, const JobSpec& spec,
+                                           int64_t sequence_length) {
+  RETURN_IF_ERROR(CheckShape(shape, sequence_length));
+  ASSIGN_OR_RETURN(const Tuning tuning, MakeTuning(spec));
+  LayerTable table;
+  table.head_forward_flops = 2 * shape.hidden_size * shape.vocab_size;
+  table.head_backward_flops = (tuning.full ? 2 : 1) * table.head_forward_flops;
+  table.units.reserve(static_cast<size_t>(2 * shape.layers));
+  for (int64_t layer = 0; layer < shape.layers; ++layer) {
+    table.units.push_back(MakeAttention(shape, tuning, sequence_length));
+    table.units.push_back(MakeMlp(shape, tuning));
+    for (size_t i = table.units.size() - 2; i < table.units.size(); ++i)
+      table.units[i].layer = layer;
+  }
+  AssignStrata(table);
+  return table;
+}
+
+}  // namespace dropbp
