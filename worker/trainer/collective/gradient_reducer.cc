@@ -12,6 +12,8 @@ void GradientReducer::Begin(std::vector<bool> live_units) {
 absl::Status GradientReducer::StartBucket(size_t index) {
   const Bucket& bucket = buckets_[index];
   if (!IsLive(live_units_, bucket.unit)) return absl::OkStatus();
+  FillWithZeros(bucket);
+  if (group_ == nullptr) return absl::OkStatus();
   if (in_flight_.size() == kInFlight) RETURN_IF_ERROR(FinishOldest());
   at::Tensor flat = Pack(bucket);
   bytes_sent_ += static_cast<int64_t>(flat.nbytes());
@@ -39,16 +41,18 @@ absl::Status GradientReducer::FinishOldest() {
   return absl::OkStatus();
 }
 
+void GradientReducer::FillWithZeros(const Bucket& bucket) const {
+  for (size_t i : bucket.parameters) {
+    at::Tensor value = parameters_[i].value;
+    if (!value.grad().defined()) value.mutable_grad() = at::zeros(value.sizes(), value.options());
+  }
+}
+
 at::Tensor GradientReducer::Pack(const Bucket& bucket) const {
   at::NoGradGuard no_grad;
   std::vector<at::Tensor> pieces;
   pieces.reserve(bucket.parameters.size());
-  for (size_t i : bucket.parameters) {
-    const at::Tensor& value = parameters_[i].value;
-    const at::Tensor& gradient = value.grad();
-    pieces.push_back(gradient.defined() ? gradient.reshape({-1})
-                                        : at::zeros({value.numel()}, value.options()));
-  }
+  for (size_t i : bucket.parameters) pieces.push_back(parameters_[i].value.grad().reshape({-1}));
   return at::cat(pieces);
 }
 

@@ -17,13 +17,15 @@ namespace dropbp::trainer {
 // into one tensor, zeros
 //    for what this rank's backward did not reach, and starts its all-reduce;
 // c. Finish(): waits, and makes each live parameter's gradient a view into the reduced bucket.
-// At most kInFlight buckets are under way at a time, which bounds the second copy of gradients. Not
-// thread-safe.
+// So after Finish() the parameters with a defined gradient are exactly those of live units, on
+// every rank. A single rank (no group) packs and sends nothing; it only gives zeros to live
+// parameters that its backward did not reach. At most kInFlight buckets are under way at a time,
+// which bounds the second copy of gradients. Not thread-safe.
 class GradientReducer {
  public:
   static constexpr size_t kInFlight = 4;
 
-  // `parameters` and `group` must outlive the reducer.
+  // `parameters` and `group` must outlive the reducer; `group` is null for a single rank.
   GradientReducer(const std::vector<TrainableParameter>& parameters, ProcessGroup* group,
                   int64_t bucket_bytes = kDefaultBucketBytes)
       : parameters_(parameters), group_(group), buckets_(MakeBuckets(parameters, bucket_bytes)) {}
@@ -37,6 +39,8 @@ class GradientReducer {
 
   // Bytes handed to all-reduce since Begin, counted where they are handed over.
   int64_t bytes_sent() const { return bytes_sent_; }
+  // What it would be with nothing dropped.
+  int64_t bytes_dense() const { return group_ == nullptr ? 0 : DenseBytes(buckets_); }
   const std::vector<Bucket>& buckets() const { return buckets_; }
 
  private:
@@ -46,6 +50,7 @@ class GradientReducer {
     std::unique_ptr<PendingCollective> pending;
   };
 
+  void FillWithZeros(const Bucket& bucket) const;
   at::Tensor Pack(const Bucket& bucket) const;
   void Unpack(const Bucket& bucket, const at::Tensor& flat) const;
   absl::Status FinishOldest();

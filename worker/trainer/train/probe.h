@@ -1,0 +1,30 @@
+// What the sensitivity probe measures: how gradient norms change when one unit is dropped
+// (GradNormVar; DropBP, eq. 6).
+#pragma once
+
+#include <vector>
+
+#include "absl/types/span.h"
+#include "worker/trainer/model/decoder.h"
+#include "worker/trainer/train/batch.h"
+
+namespace dropbp::trainer {
+
+// Norms of the gradients of all trainable tensors, in their order; 0 for a tensor that no gradient
+// reaches.
+struct ProbeNorms {
+  std::vector<double> base;                  // with nothing dropped
+  std::vector<std::vector<double>> dropped;  // with only units[i] dropped, by i
+};
+
+// The measure of the probe: gradients of the mean loss over the supervised tokens of `batch`, for
+// the given units. It leaves no trace: parameters, their .grad and every random generator stay as
+// they are (adapter dropout is off meanwhile). Throws what torch throws.
+using ProbeMeasure = ProbeNorms (*)(Decoder& model, const StepBatch& batch,
+                                    absl::Span<const int> units);
+
+// The definition itself: one forward and backward with nothing dropped, and one for each unit. It
+// is the reference that any faster measure must equal bit for bit.
+ProbeNorms MeasureByDefinition(Decoder& model, const StepBatch& batch, absl::Span<const int> units);
+
+}  // namespace dropbp::trainer

@@ -1,0 +1,64 @@
+// The training loop of one rank.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/base/status.h"
+#include "worker/data/dataset.h"
+#include "worker/trainer/collective/process_group.h"
+#include "worker/trainer/link/coordinator_link.h"
+#include "worker/trainer/model/decoder.h"
+#include "worker/trainer/train/train_step.h"
+
+namespace dropbp::trainer {
+
+// Protocol of a job on one rank:
+// a. Begin(): adopt plan version 1 with the other ranks and report ready;
+// b. RunOnce() for each step: probe and adopt plan version 2 if this is the probe's step; make the
+// step; report it; c. the loop ends after the last step, after a step in which any rank was asked
+// to stop, or after kMaxNonFinite steps in
+//    a row whose loss or gradient was not finite (their updates are left out).
+// All ranks leave the loop after the same step. Not thread-safe; one thread owns model, group and
+// trainer.
+class Trainer {
+ public:
+  static constexpr int kMaxNonFinite = 3;
+
+  // `group` is null for a single rank. What is passed must outlive the trainer. INVALID_ARGUMENT
+  // for a spec that does not fit the model or the number of ranks.
+  static absl::StatusOr<std::unique_ptr<Trainer>> Make(CoordinatorLink* link, Decoder* model,
+                                                       const std::vector<data::Sample>& samples,
+                                                       ProcessGroup* group);
+
+  // All of it. CANCELLED if it was asked to stop before the last step.
+  absl::Status Run();
+
+  absl::Status Begin();
+  absl::Status RunOnce();
+  bool done() const { return next_step_ == total_steps_; }
+
+  int64_t next_step() const { return next_step_; }
+  int64_t total_steps() const { return total_steps_; }
+  const AdamW& optimizer() const { return optimizer_; }
+
+ private:
+  Trainer(CoordinatorLink* link, Decoder* model, const std::vector<data::Sample>& samples,
+          ProcessGroup* group, LayerTable table, const LearningRateSchedule& schedule);
+
+  absl::Status Probe(int64_t step);
+  absl::Status CountNonFinite(const StepOutcome& outcome);
+
+  int64_t total_steps_;
+  int64_t probe_step_;
+  BatchLoader batches_;
+  PlanKeeper plans_;
+  GradientReducer reducer_;
+  AdamW optimizer_;
+  TrainParts parts_;
+  TrainStep step_;
+  int64_t next_step_ = 0;
+  int non_finite_ = 0;
+};
+
+}  // namespace dropbp::trainer
