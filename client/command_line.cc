@@ -1,0 +1,88 @@
+#include "client/command_line.h"
+
+#include <algorithm>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "client/channel.h"
+#include "client/commands/commands.h"
+#include "client/session.h"
+
+namespace dropbp::client {
+namespace {
+
+void AddGlobalOptions(CLI::App& app, GlobalOptions& options) {
+  options.coordinator = kDefaultCoordinator;
+  app.add_option("--coordinator", options.coordinator,
+                 "Address of the coordinator, HOST:PORT or unix:/path")
+      ->envname("DROPBP_COORDINATOR")
+      ->capture_default_str();
+  app.add_option("--output", options.output,
+                 "table for people, json for programs (field names of proto/dropbp/v1)")
+      ->check(CLI::IsMember({"table", "json"}))
+      ->capture_default_str();
+  app.add_option("--retry-seconds", options.retry_seconds,
+                 "How long a call is tried while the coordinator is away")
+      ->check(CLI::Range(0.0, 86400.0))
+      ->capture_default_str();
+}
+
+void AddCommands(CLI::App& app, Session& session) {
+  AddSubmit(app, session);
+  AddValidate(app, session);
+  AddList(app, session);
+  AddGet(app, session);
+  AddWatch(app, session);
+  AddLogs(app, session);
+  AddCancel(app, session);
+  AddWait(app, session);
+  AddDownload(app, session);
+  AddWorkers(app, session);
+  AddPlan(app, session);
+  AddVersion(app, session);
+}
+
+// The command that was typed, for "next: dropbp COMMAND --help".
+std::string ChosenCommand(const CLI::App& app) {
+  const std::vector<CLI::App*> chosen = app.get_subcommands();
+  return chosen.empty() ? "" : absl::StrCat(" ", chosen.front()->get_name());
+}
+
+ExitCode PrintUsageError(const CLI::App& app, const CLI::ParseError& error, const Sink& sink) {
+  sink.stream << sink.Paint(Colour::kRed, "error:") << ' ' << error.what() << '\n'
+              << "next: dropbp" << ChosenCommand(app) << " --help" << std::endl;
+  return ExitCode::kBadInput;
+}
+
+}  // namespace
+
+ExitCode RunCommandLine(std::vector<std::string> arguments, const Console& console) {
+  CLI::App app(
+      "Fine-tunes language models with Dropping Backward Propagation: submits jobs to a "
+      "dropbp-coordinator and "
+      "shows how they go.",
+      "dropbp");
+  Session session(console);
+  app.require_subcommand(1);
+  app.fallthrough();  // options before the command are understood after it as well
+  app.footer(
+      "Examples:\n"
+      "  dropbp submit -f job.yaml --follow\n"
+      "  dropbp list\n"
+      "  dropbp download JOB\n\n" +
+      ExitCodeHelp());
+  AddGlobalOptions(app, session.options());
+  AddCommands(app, session);
+  if (arguments.empty()) arguments = {"--help"};
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them last first
+  try {
+    app.parse(arguments);
+  } catch (const CLI::CallForHelp&) {
+    console.out.stream << app.help() << std::flush;
+  } catch (const CLI::ParseError& error) {
+    return PrintUsageError(app, error, console.err);
+  }
+  return session.exit_code();
+}
+
+}  // namespace dropbp::client

@@ -1,0 +1,92 @@
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "client/commands/command.h"
+#include "client/commands/commands.h"
+#include "client/errors.h"
+#include "client/format.h"
+#include "client/json.h"
+#include "client/transfer_meter.h"
+#include "core/base/files.h"
+
+namespace dropbp::client {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::string job_id;
+  std::string folder;
+};
+
+// A name from the network becomes a file here only if it is nothing but a name.
+absl::Status CheckName(const std::string& name) {
+  if (!name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos)
+    return absl::OkStatus();
+  return absl::DataLossError(
+      absl::StrCat("artifact name: found \"", name, "\", legal is a plain file name"));
+}
+
+bool IsThere(const v1::Artifact& artifact, const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) return false;
+  const absl::StatusOr<std::string> digest = Sha256HexOfFile(path.string());
+  return digest.ok() && *digest == artifact.sha256();
+}
+
+absl::Status FetchAll(Session& session, JobClient& client, const v1::Job& job,
+                      const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error)
+    return absl::InternalError(
+        absl::StrCat(folder.string(), ": cannot be created: ", error.message()));
+  for (const v1::Artifact& artifact : job.artifacts()) {
+    RETURN_IF_ERROR(CheckName(artifact.name()));
+    const fs::path path = folder / artifact.name();
+    if (!IsThere(artifact, path)) {
+      TransferMeter meter(absl::StrCat("download of ", artifact.name()), session.err());
+      RETURN_IF_ERROR(client.Download(
+          artifact, path.string(), [&](int64_t done, int64_t total) { meter.Show(done, total); }));
+    }
+    if (session.json()) {
+      PrintJsonLine(artifact, session.out());
+    } else {
+      session.out().stream << path.string() << std::endl;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ExitCode> Download(Session& session, const Options& options) {
+  ASSIGN_OR_RETURN(auto client, session.Connect());
+  ASSIGN_OR_RETURN(const v1::Job job, client->GetJob(options.job_id));
+  if (job.artifacts().empty()) {
+    const std::string next =
+        absl::StrCat(IsFinal(job.state()) ? "dropbp logs " : "dropbp wait ", job.job_id());
+    return WithNextStep(
+        absl::FailedPreconditionError(absl::StrCat(
+            "job ", job.job_id(), " is ", StateName(job.state()), " and has no result files")),
+        next);
+  }
+  RETURN_IF_ERROR(
+      FetchAll(session, *client, job, options.folder.empty() ? job.job_id() : options.folder));
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+void AddDownload(CLI::App& app, Session& session) {
+  std::shared_ptr<Options> options;
+  CLI::App* command =
+      AddCommand<Options>(app, session, "download",
+                          "Fetch a job's result files, checked by SHA-256; prints their paths",
+                          "  dropbp download quiet-maple-3f2a\n"
+                          "  dropbp download quiet-maple-3f2a --to adapters/support\n",
+                          Download, options);
+  AddJobArgument(command, options->job_id);
+  command->add_option("--to", options->folder,
+                      "Folder to write to; default: a folder named like the job");
+}
+
+}  // namespace dropbp::client

@@ -1,0 +1,63 @@
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "client/commands/command.h"
+#include "client/commands/commands.h"
+#include "client/format.h"
+#include "client/json.h"
+#include "client/table.h"
+
+namespace dropbp::client {
+namespace {
+
+struct Options {};
+
+void PrintWorkers(const v1::ListWorkersResponse& found, absl::Time now, const Sink& sink) {
+  Table table({{"WORKER"},
+               {"HOST"},
+               {"LINK"},
+               {"SEEN", Align::kRight},
+               {"SLOT", Align::kRight},
+               {"DEVICE"},
+               {"MEMORY", Align::kRight},
+               {"JOB"},
+               {"MODELS"}});
+  for (const v1::Worker& worker : found.workers()) {
+    for (const v1::DeviceSlot& slot : worker.slots()) {
+      const Colour link = worker.connected() ? Colour::kGreen : Colour::kRed;
+      table.Add({worker.worker_id(), worker.hostname(),
+                 Cell(worker.connected() ? "up" : "down", link),
+                 FormatSeconds(now - FromProto(worker.last_seen_time())),
+                 absl::StrCat(slot.index()), slot.device_name(), FormatBytes(slot.memory_bytes()),
+                 slot.job_id().empty() ? "-" : absl::StrCat(slot.job_id(), " rank ", slot.rank()),
+                 absl::StrJoin(worker.models(), ", ")});
+    }
+  }
+  table.Print(sink);
+}
+
+absl::StatusOr<ExitCode> Workers(Session& session, const Options&) {
+  ASSIGN_OR_RETURN(auto client, session.Connect());
+  ASSIGN_OR_RETURN(const v1::ListWorkersResponse found, client->ListWorkers());
+  if (session.json()) {
+    PrintJson(found, session.out());
+  } else if (found.workers().empty()) {
+    session.Say("No workers.");
+    session.SuggestNext(
+        absl::StrCat("dropbp-worker --coordinator ", client->address(), " --models-dir DIR"));
+  } else {
+    PrintWorkers(found, absl::Now(), session.out());
+  }
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+void AddWorkers(CLI::App& app, Session& session) {
+  std::shared_ptr<Options> options;
+  AddCommand<Options>(app, session, "workers",
+                      "List the workers, one line a device slot, and what runs on each",
+                      "  dropbp workers\n", Workers, options);
+}
+
+}  // namespace dropbp::client

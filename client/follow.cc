@@ -1,0 +1,59 @@
+#include "client/follow.h"
+
+#include "absl/strings/str_cat.h"
+#include "client/errors.h"
+#include "client/format.h"
+
+namespace dropbp::client {
+namespace {
+
+void SayEnd(const Session& session, const v1::Job& job) {
+  std::string text = absl::StrCat("Job ", job.job_id(), " ", StateName(job.state()));
+  if (job.has_start_time() && job.has_end_time()) {
+    absl::StrAppend(&text, " after ",
+                    FormatSeconds(FromProto(job.end_time()) - FromProto(job.start_time())),
+                    " of training");
+  }
+  if (!job.state_message().empty()) absl::StrAppend(&text, ": ", job.state_message());
+  session.Say(text);
+  if (job.state() == v1::Job::SUCCEEDED)
+    session.SuggestNext(absl::StrCat("dropbp download ", job.job_id()));
+  if (job.state() == v1::Job::FAILED)
+    session.SuggestNext(absl::StrCat("dropbp logs ", job.job_id()));
+}
+
+void SayLeft(const Session& session, const std::string& job_id) {
+  session.Say(absl::StrCat("Left; job ", job_id, " goes on."));
+  session.SuggestNext(absl::StrCat("dropbp watch ", job_id, "  or  dropbp cancel ", job_id));
+}
+
+}  // namespace
+
+std::unique_ptr<WatchView> MakeView(const Sink& sink, bool json) {
+  if (json) return MakeJsonView(sink);
+  return sink.terminal ? MakeBarView(sink) : MakeLineView(sink, SystemClock());
+}
+
+absl::StatusOr<ExitCode> Follow(Session& session, JobClient& client, const std::string& job_id,
+                                int64_t after_sequence, absl::Time deadline, WatchView& view) {
+  InterruptGuard interrupts(session.stop());
+  absl::StatusOr<v1::Job> job = client.WatchToEnd(
+      job_id, after_sequence, deadline, [&](const v1::JobEvent& event) { view.Show(event); });
+  view.Finish();
+  if (job.ok()) {
+    SayEnd(session, *job);
+    return ExitCodeOfEnd(job->state());
+  }
+  if (session.stop().Requested()) {
+    SayLeft(session, job_id);
+    return ExitCode::kInterrupted;
+  }
+  if (absl::IsDeadlineExceeded(job.status())) {
+    return WithNextStep(absl::DeadlineExceededError(
+                            absl::StrCat("job ", job_id, " had not ended in time; it goes on")),
+                        absl::StrCat("dropbp watch ", job_id));
+  }
+  return job.status();
+}
+
+}  // namespace dropbp::client

@@ -1,0 +1,115 @@
+#include "client/job_client.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "client/channel.h"
+#include "client/random_name.h"
+#include "proto/support/grpc_status.h"
+
+namespace dropbp::client {
+
+bool IsFinal(v1::Job::State state) {
+  return state == v1::Job::SUCCEEDED || state == v1::Job::FAILED || state == v1::Job::CANCELLED;
+}
+
+absl::StatusOr<std::unique_ptr<JobClient>> JobClient::Open(JobClientSettings settings,
+                                                           StopToken& stop) {
+  ASSIGN_OR_RETURN(auto channel, OpenChannel(settings.address));
+  return std::unique_ptr<JobClient>(new JobClient(std::move(settings), stop, channel));
+}
+
+JobClient::JobClient(JobClientSettings settings, StopToken& stop,
+                     const std::shared_ptr<grpc::Channel>& channel)
+    : settings_(std::move(settings)),
+      stop_(stop),
+      jobs_(v1::JobService::NewStub(channel)),
+      artifacts_(v1::ArtifactService::NewStub(channel)),
+      cluster_(v1::ClusterService::NewStub(channel)) {}
+
+absl::Status JobClient::ToStatus(const grpc::Status& status) const {
+  if (stop_.Requested() && !status.ok()) return absl::CancelledError("stopped by the user");
+  return FromGrpcStatus(status);
+}
+
+absl::Status JobClient::Call(const std::function<grpc::Status(grpc::ClientContext&)>& rpc,
+                             absl::Duration timeout) {
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+  StopToken::Callback cancel(stop_, [&context] { context.TryCancel(); });
+  absl::Status status = ToStatus(rpc(context));
+  // A coordinator that accepts connections but does not answer is as good as none.
+  if (absl::IsDeadlineExceeded(status)) {
+    return absl::UnavailableError(absl::StrCat("no answer within ", absl::FormatDuration(timeout)));
+  }
+  return status;
+}
+
+absl::Status JobClient::Retry(const RetryPolicy& policy, absl::Time deadline,
+                              const std::function<absl::Status()>& call) {
+  return CallWithRetry(policy, stop_, deadline, call, [&](const absl::Status&) {
+    settings_.talk(absl::StrCat("No coordinator answers at ", settings_.address,
+                                "; trying again for ", absl::FormatDuration(policy.give_up_after),
+                                "."));
+  });
+}
+
+absl::StatusOr<v1::Job> JobClient::CreateJob(v1::CreateJobRequest request) {
+  if (request.request_id().empty()) request.set_request_id(RandomHex(16));
+  v1::Job job;
+  RETURN_IF_ERROR(Retry(settings_.retry, absl::InfiniteFuture(), [&] {
+    return Call(
+        [&](grpc::ClientContext& context) { return jobs_->CreateJob(&context, request, &job); },
+        settings_.call_timeout);
+  }));
+  return job;
+}
+
+absl::StatusOr<v1::Job> JobClient::GetJob(const std::string& job_id) {
+  v1::GetJobRequest request;
+  request.set_job_id(job_id);
+  v1::Job job;
+  RETURN_IF_ERROR(Retry(settings_.retry, absl::InfiniteFuture(), [&] {
+    return Call(
+        [&](grpc::ClientContext& context) { return jobs_->GetJob(&context, request, &job); },
+        settings_.call_timeout);
+  }));
+  return job;
+}
+
+absl::StatusOr<v1::ListJobsResponse> JobClient::ListJobs(const v1::ListJobsRequest& request) {
+  v1::ListJobsResponse response;
+  RETURN_IF_ERROR(Retry(settings_.retry, absl::InfiniteFuture(), [&] {
+    return Call(
+        [&](grpc::ClientContext& context) { return jobs_->ListJobs(&context, request, &response); },
+        settings_.call_timeout);
+  }));
+  return response;
+}
+
+absl::StatusOr<v1::Job> JobClient::CancelJob(const std::string& job_id) {
+  v1::CancelJobRequest request;
+  request.set_job_id(job_id);
+  v1::Job job;
+  RETURN_IF_ERROR(Retry(settings_.retry, absl::InfiniteFuture(), [&] {
+    return Call(
+        [&](grpc::ClientContext& context) { return jobs_->CancelJob(&context, request, &job); },
+        settings_.call_timeout);
+  }));
+  return job;
+}
+
+absl::StatusOr<v1::ListWorkersResponse> JobClient::ListWorkers() {
+  v1::ListWorkersResponse response;
+  RETURN_IF_ERROR(Retry(settings_.retry, absl::InfiniteFuture(), [&] {
+    return Call(
+        [&](grpc::ClientContext& context) {
+          return cluster_->ListWorkers(&context, {}, &response);
+        },
+        settings_.call_timeout);
+  }));
+  return response;
+}
+
+}  // namespace dropbp::client

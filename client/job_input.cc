@@ -1,0 +1,106 @@
+#include "client/job_input.h"
+
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "client/errors.h"
+#include "core/base/files.h"
+#include "proto/support/grpc_status.h"
+#include "proto/support/job_spec_proto.h"
+
+namespace dropbp::client {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kMaxJobFileBytes = 1 << 20;
+
+// NOT_FOUND or INVALID_ARGUMENT unless `path` is a regular file.
+absl::Status CheckIsFile(const std::string& path, absl::string_view role) {
+  std::error_code error;
+  const fs::file_status found = fs::status(path, error);
+  if (found.type() == fs::file_type::not_found) {
+    return absl::NotFoundError(
+        absl::StrCat(role, ": found no file at ", fs::absolute(path).string()));
+  }
+  if (found.type() != fs::file_type::regular) {
+    return absl::InvalidArgumentError(absl::StrCat(role, ": ", path, " is not a regular file"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ApplyArguments(const JobArguments& arguments, JobFile& job) {
+  for (const std::string& assignment : arguments.sets) {
+    RETURN_IF_ERROR(Annotate(SetJobField(assignment, job), absl::StrCat("--set ", assignment)));
+  }
+  if (!arguments.name.empty()) job.name = arguments.name;
+  if (!job.name.empty() && !IsLegalJobId(job.name)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("name: found \"", job.name,
+                     "\", legal is 1 to 63 of a-z, 0-9 and -, a letter first and no - at the end"));
+  }
+  return absl::OkStatus();
+}
+
+std::string DatasetPath(const JobArguments& arguments, const JobFile& job) {
+  if (!arguments.dataset.empty()) return arguments.dataset;
+  if (job.dataset_file.empty()) return "";
+  return (fs::path(arguments.file).parent_path() / job.dataset_file).string();
+}
+
+absl::Status LoadDataset(JobInput& input) {
+  const std::string& path = input.dataset_path;
+  RETURN_IF_ERROR(CheckIsFile(path, "dataset.file"));
+  std::error_code error;
+  input.dataset.set_name(fs::path(path).filename().string());
+  input.dataset.set_size_bytes(static_cast<int64_t>(fs::file_size(path, error)));
+  if (!error && input.dataset.size_bytes() == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("dataset.file: ", path, " is empty, legal is one JSON object a line"));
+  }
+  ASSIGN_OR_RETURN(*input.dataset.mutable_sha256(), Sha256HexOfFile(path));
+  input.job.spec.dataset.artifact = input.dataset.sha256();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<JobInput> Load(const JobArguments& arguments) {
+  RETURN_IF_ERROR(CheckIsFile(arguments.file, "job file"));
+  ASSIGN_OR_RETURN(std::string yaml, ReadFile(arguments.file, kMaxJobFileBytes));
+  JobInput input;
+  ASSIGN_OR_RETURN(input.job, ParseJobFile(yaml, arguments.file));
+  RETURN_IF_ERROR(ApplyArguments(arguments, input.job));
+  input.dataset_path = DatasetPath(arguments, input.job);
+  if (!input.dataset_path.empty()) {
+    RETURN_IF_ERROR(LoadDataset(input));
+  } else if (input.job.spec.dataset.artifact.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(arguments.file,
+                     ": dataset.file: found nothing, legal is the path of a JSONL file, relative "
+                     "to the job file; "
+                     "or give one with --dataset FILE"));
+  }
+  const std::vector<FieldViolation> violations = ValidateJobSpec(input.job.spec);
+  if (!violations.empty()) return InvalidFields(violations);
+  return input;
+}
+
+}  // namespace
+
+absl::StatusOr<JobInput> LoadJob(const JobArguments& arguments) {
+  absl::StatusOr<JobInput> input = Load(arguments);
+  if (!input.ok() && absl::IsInvalidArgument(input.status())) {
+    return WithNextStep(input.status(), absl::StrCat("dropbp validate -f ", arguments.file,
+                                                     " (after a correction)"));
+  }
+  if (!input.ok()) return WithNextStep(input.status(), "dropbp submit --help");
+  return input;
+}
+
+v1::CreateJobRequest MakeCreateRequest(const JobInput& input) {
+  v1::CreateJobRequest request;
+  request.set_job_id(input.job.name);
+  *request.mutable_spec() = JobSpecToProto(input.job.spec);
+  return request;
+}
+
+}  // namespace dropbp::client

@@ -1,0 +1,36 @@
+// From what a person typed to a job that can be sent: file, --set, --name, --dataset.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/base/status.h"
+#include "core/job/job_file.h"
+#include "dropbp/v1/jobs.pb.h"
+#include "dropbp/v1/jobs_service.pb.h"
+
+namespace dropbp::client {
+
+struct JobArguments {
+  std::string file;               // -f
+  std::string dataset;            // --dataset; relative to the current folder
+  std::vector<std::string> sets;  // --set
+  std::string name;               // --name
+};
+
+struct JobInput {
+  JobFile job;               // artifact filled in
+  std::string dataset_path;  // local file to upload; empty if the job names an artifact that was
+                             // uploaded before
+  v1::Artifact dataset;      // name, hash and size of that file
+};
+
+// Reads and checks everything that can be checked without a coordinator. Paths in the file are
+// relative to its folder. INVALID_ARGUMENT lists every problem; NOT_FOUND names the file that is
+// missing.
+absl::StatusOr<JobInput> LoadJob(const JobArguments& arguments);
+
+// The request that creates the job.
+v1::CreateJobRequest MakeCreateRequest(const JobInput& input);
+
+}  // namespace dropbp::client

@@ -1,0 +1,148 @@
+#include "client/job_view.h"
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "client/format.h"
+#include "client/plots.h"
+#include "client/progress.h"
+#include "client/table.h"
+
+namespace dropbp::client {
+namespace {
+
+// "1.2 (of 2.4, 50.0% saved)".
+std::string Saved(const std::string& done, const std::string& all, double saved_share) {
+  return absl::StrCat(done, " of ", all, " (", FormatPercent(saved_share), " saved)");
+}
+
+void AddIdentity(const v1::Job& job, Properties& table) {
+  table.Add("job", job.job_id());
+  table.Add("state", Cell(StateName(job.state()), StateColour(job.state())));
+  if (!job.state_message().empty()) table.Add("why", job.state_message());
+  if (job.queue_position() > 0) table.Add("place in queue", absl::StrCat(job.queue_position()));
+  table.Add("model", job.spec().model());
+  table.Add("method", absl::AsciiStrToLower(v1::JobSpec::Method_Name(job.spec().method())));
+  table.Add("created", FormatTime(job.create_time()));
+  if (job.has_start_time()) table.Add("started", FormatTime(job.start_time()));
+  if (job.has_end_time()) table.Add("ended", FormatTime(job.end_time()));
+  if (job.attempt() > 0) {
+    table.Add("attempt", absl::StrFormat("%d (%d of %d restarts used)", job.attempt(),
+                                         job.restarts(), job.spec().max_restarts()));
+  }
+  if (!job.workers().empty()) table.Add("workers", absl::StrJoin(job.workers(), ", "));
+}
+
+void AddProgress(const v1::JobProgress& progress, Properties& table) {
+  if (progress.total_steps() == 0) return;
+  table.Add("progress", ProgressText(progress));
+  if (progress.step() == 0) return;
+  table.Add("tokens", FormatCount(static_cast<double>(progress.tokens())));
+  const double all_flops = progress.backward_flops_done() + progress.backward_flops_saved();
+  if (all_flops > 0) {
+    table.Add("backward FLOPs",
+              Saved(FormatCount(progress.backward_flops_done()), FormatCount(all_flops),
+                    progress.backward_flops_saved() / all_flops));
+  }
+  const double sent = static_cast<double>(progress.gradient_bytes_sent());
+  const double dense = static_cast<double>(progress.gradient_bytes_dense());
+  if (dense > 0) {
+    table.Add("all-reduce", Saved(FormatBytes(progress.gradient_bytes_sent()),
+                                  FormatBytes(progress.gradient_bytes_dense()), 1 - sent / dense));
+  }
+}
+
+std::string DropRates(const v1::DropPlan& plan) {
+  return absl::StrFormat(
+      "asked %s, planned %s (plan %d, %s, %s masks)", FormatPercent(plan.target_drop_rate()),
+      FormatPercent(plan.planned_drop_rate()), plan.version(), plan.allocation(), plan.masks());
+}
+
+void AddData(const v1::DatasetReport& report, Properties& table) {
+  table.Add("data", absl::StrFormat("%d samples (%s), %s tokens, %s supervised, longest %d",
+                                    report.samples(), report.format(),
+                                    FormatCount(static_cast<double>(report.tokens())),
+                                    FormatCount(static_cast<double>(report.supervised_tokens())),
+                                    report.longest()));
+  if (report.truncated() > 0) table.Add("truncated", absl::StrCat(report.truncated(), " samples"));
+  if (report.dropped() > 0)
+    table.Add("left out", absl::StrCat(report.dropped(), " samples, too long"));
+}
+
+std::string KindName(v1::UnitPlan::Kind kind) {
+  return kind == v1::UnitPlan::ATTENTION ? "attention" : "mlp";
+}
+
+constexpr int kPlotWidth = 30;
+
+std::string PlotOf(const v1::UnitPlan& unit, const Sink& sink) {
+  std::string bar = Bar(unit.drop_rate(), kPlotWidth, sink.unicode);
+  absl::StripTrailingAsciiWhitespace(&bar);
+  return bar;
+}
+
+}  // namespace
+
+void PrintJob(const v1::Job& job, const Sink& sink) {
+  Properties table;
+  AddIdentity(job, table);
+  AddProgress(job.progress(), table);
+  if (job.has_plan()) table.Add("drop rate", DropRates(job.plan()));
+  if (job.has_dataset_report()) AddData(job.dataset_report(), table);
+  for (const v1::Artifact& artifact : job.artifacts()) {
+    table.Add("artifact", absl::StrCat(artifact.name(), "  ", FormatBytes(artifact.size_bytes())));
+  }
+  table.Print(sink);
+}
+
+void PrintJobs(const std::vector<v1::Job>& jobs, absl::Time now, const Sink& sink) {
+  Table table({{"JOB"},
+               {"STATE"},
+               {"STEP", Align::kRight},
+               {"LOSS", Align::kRight},
+               {"DROP", Align::kRight},
+               {"AGE", Align::kRight},
+               {"MODEL"}});
+  for (const v1::Job& job : jobs) {
+    const v1::JobProgress& progress = job.progress();
+    const bool planned = progress.total_steps() > 0;
+    const bool begun = progress.step() > 0;
+    table.Add({job.job_id(), Cell(StateName(job.state()), StateColour(job.state())),
+               planned ? absl::StrCat(progress.step(), "/", progress.total_steps()) : "-",
+               begun ? FormatLoss(progress.loss()) : "-",
+               FormatPercent(job.spec().dropbp().drop_rate()),
+               FormatSeconds(now - FromProto(job.create_time())), job.spec().model()});
+  }
+  table.Print(sink);
+}
+
+void PrintPlan(const v1::Job& job, const Sink& sink) {
+  const v1::DropPlan& plan = job.plan();
+  Properties summary;
+  summary.Add("job", job.job_id());
+  summary.Add("drop rate", DropRates(plan));
+  summary.Add("in force", absl::StrCat("from step ", plan.first_step(), ", ", plan.rows(),
+                                       " mask rows a step"));
+  summary.Add("speed limit",
+              absl::StrFormat("%.2fx of drop rate 0, from FLOPs alone", plan.speed_limit()));
+  summary.Print(sink);
+  sink.stream << '\n';
+  Table table({{"UNIT", Align::kRight},
+               {"LAYER", Align::kRight},
+               {"KIND"},
+               {"FLOPS/TOKEN", Align::kRight},
+               {"SENSITIVITY", Align::kRight},
+               {"DROP RATE", Align::kRight},
+               {""}});
+  for (int u = 0; u < plan.units_size(); ++u) {
+    const v1::UnitPlan& unit = plan.units(u);
+    table.Add({absl::StrCat(u), absl::StrCat(unit.layer()), KindName(unit.kind()),
+               FormatCount(static_cast<double>(unit.backward_flops())),
+               unit.has_sensitivity() ? absl::StrFormat("%.3g", unit.sensitivity()) : "-",
+               absl::StrFormat("%.3f", unit.drop_rate()), Cell(PlotOf(unit, sink), Colour::kBlue)});
+  }
+  table.Print(sink);
+}
+
+}  // namespace dropbp::client

@@ -1,0 +1,73 @@
+#include "client/progress.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "client/format.h"
+#include "client/plots.h"
+
+namespace dropbp::client {
+namespace {
+
+constexpr int kWidestBar = 30;
+constexpr int kNarrowestBar = 8;
+constexpr absl::string_view kGap = "  ";
+
+double DoneShare(const v1::JobProgress& progress) {
+  if (progress.total_steps() <= 0) return 0;
+  return std::clamp(
+      static_cast<double>(progress.step()) / static_cast<double>(progress.total_steps()), 0.0, 1.0);
+}
+
+// The figures in order of importance.
+std::vector<std::string> Figures(const v1::JobProgress& progress) {
+  std::vector<std::string> figures = {
+      absl::StrCat("step ", progress.step(), "/", progress.total_steps()),
+      FormatPercent(DoneShare(progress))};
+  if (progress.step() == 0) return figures;
+  figures.push_back(absl::StrCat("loss ", FormatLoss(progress.loss())));
+  if (progress.tokens_per_second() > 0) {
+    figures.push_back(absl::StrFormat("%.0f tok/s", progress.tokens_per_second()));
+  }
+  figures.push_back(absl::StrCat("drop ", FormatPercent(progress.realised_drop_rate())));
+  if (progress.has_eta() && progress.step() < progress.total_steps()) {
+    figures.push_back(absl::StrCat("eta ", FormatSeconds(FromProto(progress.eta()))));
+  }
+  return figures;
+}
+
+}  // namespace
+
+std::string ProgressText(const v1::JobProgress& progress) {
+  return absl::StrJoin(Figures(progress), kGap);
+}
+
+std::string ProgressBar(const v1::JobProgress& progress, int width, bool unicode) {
+  std::vector<std::string> figures = Figures(progress);
+  const auto room = [&] {
+    return width - static_cast<int>(absl::StrJoin(figures, kGap).size() + kGap.size()) -
+           2;  // 2: the bar's ends
+  };
+  while (room() < kNarrowestBar && figures.size() > 1) figures.pop_back();
+  const std::string text = absl::StrJoin(figures, kGap);
+  if (room() < 1) return text.substr(0, std::max(0, width));
+  return absl::StrCat("[", Bar(DoneShare(progress), std::min(room(), kWidestBar), unicode), "]",
+                      kGap, text);
+}
+
+std::string EventText(const v1::JobEvent& event, const Sink& sink) {
+  const std::string state = StateName(event.state());
+  const std::string padding(std::max<int>(1, 12 - static_cast<int>(state.size())), ' ');
+  std::string text = absl::StrCat(sink.Paint(Colour::kFaint, FormatClock(event.time())), kGap,
+                                  sink.Paint(StateColour(event.state()), state), padding);
+  if (event.attempt() > 1) absl::StrAppend(&text, "attempt ", event.attempt(), ": ");
+  absl::StrAppend(&text, event.message());
+  while (text.back() == ' ') text.pop_back();
+  return text;
+}
+
+}  // namespace dropbp::client
