@@ -1,0 +1,54 @@
+// The worker agent: its parts, put together.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/base/status.h"
+#include "worker/agent/artifact_client.h"
+#include "worker/agent/dataset_cache.h"
+#include "worker/agent/link_server.h"
+#include "worker/agent/options.h"
+#include "worker/agent/preparer.h"
+#include "worker/agent/session.h"
+#include "worker/agent/spawner.h"
+#include "worker/agent/trainers.h"
+#include "worker/agent/work_folder.h"
+
+namespace dropbp::agent {
+
+// Runs from Create() to Stop(); all work happens on its threads.
+class Agent {
+ public:
+  // Takes the work folder, finds devices, listens for trainers and begins to connect to the
+  // coordinator. `program` is the path of dropbp-worker, which checks of jobs are run with.
+  static absl::StatusOr<std::unique_ptr<Agent>> Create(const AgentOptions& options,
+                                                       const std::string& program);
+  // Kills what still runs.
+  ~Agent();
+
+  // Stops all trainers within the grace of the options, tells the coordinator, and closes the
+  // session.
+  void Stop();
+
+ private:
+  Agent(const AgentOptions& options, const std::string& program, std::vector<Slot> slots,
+        std::unique_ptr<WorkFolder> folder);
+  v1::WorkerHello Hello();
+  void CarryOut(const v1::SessionResponse& order);
+
+  const AgentOptions options_;
+  const uint64_t incarnation_;
+  const std::unique_ptr<WorkFolder> folder_;
+  Spawner spawner_;
+  ArtifactClient artifacts_;
+  DatasetCache datasets_;
+  CoordinatorSession session_;
+  TrainerHost host_;
+  LinkServer link_server_;
+  Preparer preparer_;
+  Trainers trainers_;
+};
+
+}  // namespace dropbp::agent

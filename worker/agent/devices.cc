@@ -1,0 +1,78 @@
+#include "worker/agent/devices.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <thread>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "worker/agent/nvml.h"
+
+namespace dropbp::agent {
+namespace {
+
+std::string ProcessorName() {
+  std::ifstream cpuinfo("/proc/cpuinfo");
+  for (std::string line; std::getline(cpuinfo, line);) {
+    const size_t colon = line.find(':');
+    if (absl::StartsWith(line, "model name") && colon != std::string::npos) {
+      return std::string(absl::StripAsciiWhitespace(line.substr(colon + 1)));
+    }
+  }
+  return "CPU";
+}
+
+int Threads(const AgentOptions& options, int slots) {
+  if (options.threads_per_slot > 0) return options.threads_per_slot;
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / slots);
+}
+
+std::vector<Slot> CpuSlots(const AgentOptions& options) {
+  const int count = std::max(1, options.slots);
+  const int64_t memory = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  std::vector<Slot> slots(count);
+  for (int index = 0; index < count; ++index) {
+    slots[index].index = index;
+    slots[index].device_name = ProcessorName();
+    slots[index].memory_bytes = memory / count;
+    slots[index].threads = Threads(options, count);
+  }
+  return slots;
+}
+
+std::vector<Slot> CudaSlots(const AgentOptions& options, const std::vector<Gpu>& gpus) {
+  const int found = static_cast<int>(gpus.size());
+  const int count = options.slots > 0 ? std::min(options.slots, found) : found;
+  std::vector<Slot> slots(count);
+  for (int index = 0; index < count; ++index) {
+    slots[index].index = index;
+    slots[index].kind = v1::DeviceSlot::CUDA;
+    slots[index].device_name = gpus[index].name;
+    slots[index].memory_bytes = gpus[index].memory_bytes;
+    slots[index].threads = Threads(options, count);
+    slots[index].gpu_uuid = gpus[index].uuid;
+  }
+  return slots;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<Slot>> DiscoverSlots(const AgentOptions& options) {
+  if (options.device == "cpu") return CpuSlots(options);
+  std::vector<Gpu> gpus = FindGpus();
+  if (const char* visible = std::getenv("CUDA_VISIBLE_DEVICES")) gpus = VisibleGpus(gpus, visible);
+  if (options.device == "auto" && gpus.empty()) return CpuSlots(options);
+  const int wanted = std::max(1, options.slots);
+  if (static_cast<int>(gpus.size()) < wanted) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("--device ", options.device, ": found ", gpus.size(), " NVIDIA GPUs, ", wanted,
+                     " needed; check the driver (nvidia-smi), or use --device cpu"));
+  }
+  return CudaSlots(options, gpus);
+}
+
+}  // namespace dropbp::agent

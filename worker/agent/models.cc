@@ -1,0 +1,47 @@
+#include "worker/agent/models.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace dropbp::agent {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool IsModelFolder(const fs::path& folder) {
+  std::error_code error;
+  return fs::is_regular_file(folder / "config.json", error);
+}
+
+}  // namespace
+
+std::vector<std::string> ListModels(const std::string& models_dir) {
+  std::vector<std::string> models;
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(models_dir, error)) {
+    if (IsModelFolder(entry.path())) models.push_back(entry.path().filename());
+  }
+  std::sort(models.begin(), models.end());
+  return models;
+}
+
+absl::StatusOr<std::string> FindModel(const std::string& models_dir, const std::string& name) {
+  if (!IsPlainName(name)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model: found '", name, "', legal is the name of a model folder"));
+  }
+  const fs::path folder = fs::path(models_dir) / name;
+  if (IsModelFolder(folder)) return folder.string();
+  return absl::NotFoundError(absl::StrCat("model: found '", name, "', this worker has ",
+                                          absl::StrJoin(ListModels(models_dir), ", ")));
+}
+
+bool IsPlainName(std::string_view name) {
+  return !name.empty() && name != "." && name != ".." &&
+         name.find_first_of(std::string_view("/\0", 2)) == std::string_view::npos;
+}
+
+}  // namespace dropbp::agent

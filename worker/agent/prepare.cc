@@ -1,0 +1,98 @@
+#include "worker/agent/prepare.h"
+
+#include <filesystem>
+#include <iostream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "core/base/status.h"
+#include "proto/support/job_spec_proto.h"
+#include "worker/base/utf8.h"
+#include "worker/data/dataset.h"
+#include "worker/hf/model_config.h"
+#include "worker/hf/safetensors.h"
+
+namespace dropbp::agent {
+namespace {
+
+// Whether the model has a weight of this module, such as model.layers.0.self_attn.q_proj.weight for
+// q_proj.
+bool HasModule(const hf::ModelTensors& model, const std::string& module) {
+  const std::string suffix = "." + module + ".weight";
+  for (const auto& [name, tensor] : model.tensors) {
+    if (absl::EndsWith(name, suffix)) return true;
+  }
+  return false;
+}
+
+absl::Status CheckTargetModules(const JobSpec& spec, const hf::ModelTensors& model) {
+  if (spec.method != "lora") return absl::OkStatus();
+  for (const std::string& module : spec.lora.target_modules) {
+    if (module == "all-linear" || HasModule(model, module)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("lora.target_modules: found '", module, "', which model ", spec.model,
+                     " does not have; legal are all-linear and names such as q_proj"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckSampleCount(const JobSpec& spec, const data::DatasetReport& report) {
+  if (report.samples >= spec.training.global_batch_size) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("training.global_batch_size: found ", spec.training.global_batch_size,
+                   ", legal is at most the number of samples in the dataset, ", report.samples));
+}
+
+void SetReport(const data::DatasetReport& report, v1::DatasetReport& proto) {
+  proto.set_samples(report.samples);
+  proto.set_tokens(report.tokens);
+  proto.set_supervised_tokens(report.supervised_tokens);
+  proto.set_truncated(report.truncated);
+  proto.set_dropped(report.dropped);
+  proto.set_longest(report.longest);
+  proto.set_format(report.format);
+}
+
+absl::StatusOr<v1::PrepareResult> Check(const JobSpec& spec, const PrepareOptions& options) {
+  v1::PrepareResult result;
+  ASSIGN_OR_RETURN(const hf::ModelConfig config, hf::ReadModelConfig(options.model_dir));
+  *result.mutable_model_shape() = ModelShapeToProto(config.shape);
+  ASSIGN_OR_RETURN(const hf::ModelTensors model, hf::OpenModelTensors(options.model_dir));
+  RETURN_IF_ERROR(CheckTargetModules(spec, model));
+  ASSIGN_OR_RETURN(const data::TokenizedDataset dataset,
+                   data::LoadDataset(options.dataset, spec.dataset, options.model_dir));
+  RETURN_IF_ERROR(CheckSampleCount(spec, dataset.report));
+  SetReport(dataset.report, *result.mutable_dataset_report());
+  return result;
+}
+
+// A message without this node's paths.
+std::string ForUser(const std::string& message, const PrepareOptions& options) {
+  const std::string models_dir = std::filesystem::path(options.model_dir).parent_path();
+  return ToValidUtf8(
+      absl::StrReplaceAll(message, {{options.dataset, "dataset"}, {models_dir + "/", ""}}));
+}
+
+}  // namespace
+
+v1::PrepareResult PrepareModelAndData(const v1::JobSpec& spec, const PrepareOptions& options) {
+  absl::StatusOr<v1::PrepareResult> result = Check(JobSpecFromProto(spec), options);
+  if (result.ok()) return *std::move(result);
+  v1::PrepareResult failed;
+  failed.set_error(ForUser(std::string(result.status().message()), options));
+  return failed;
+}
+
+int RunPrepare(const PrepareOptions& options) {
+  v1::JobSpec spec;
+  if (!spec.ParseFromIstream(&std::cin)) {
+    std::cerr << "dropbp-worker prepare: stdin is not a serialised dropbp.v1.JobSpec\n";
+    return 2;
+  }
+  if (!PrepareModelAndData(spec, options).SerializeToOstream(&std::cout)) return 1;
+  std::cout.flush();
+  return std::cout ? 0 : 1;
+}
+
+}  // namespace dropbp::agent

@@ -1,0 +1,78 @@
+// The agent's conversation with the coordinator, over as many streams as it takes; the protocol is
+// told in proto/dropbp/v1/worker_gateway.proto.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/synchronization/mutex.h"
+#include "dropbp/v1/worker_gateway.grpc.pb.h"
+#include "worker/agent/gateway_stream.h"
+#include "worker/agent/outbox.h"
+
+namespace dropbp::agent {
+
+// Keeps one stream open from its own thread: hello, welcome, heartbeats, acknowledgements; after an
+// end it waits 0.1 s, doubling to 2 s, and connects again, sending what was not acknowledged.
+// Thread-safe.
+class CoordinatorSession {
+ public:
+  struct Hooks {
+    // The hello of a new stream; called on the session's thread.
+    std::function<v1::WorkerHello()> hello;
+    // A frame of the coordinator other than welcome and acknowledged; called on the session's
+    // thread, so it must be quick.
+    std::function<void(const v1::SessionResponse&)> on_response;
+  };
+
+  CoordinatorSession(std::string coordinator, Hooks hooks);
+  ~CoordinatorSession() { Close(); }
+
+  // Begins to connect.
+  void Start();
+  // Queues a frame; never blocks on the network.
+  void Send(v1::SessionRequest frame);
+  // Waits until the coordinator has acknowledged all that was sent; false if it did not within the
+  // timeout.
+  bool Flush(absl::Duration timeout);
+  // Closes the stream; no hook is called any more once it returns.
+  void Close();
+
+ private:
+  void Run();
+  // One stream from hello to its end; true if it was welcomed.
+  bool RunStream();
+  // Sends hello and waits for welcome; false if the stream is over first or nothing comes in time.
+  bool Greet(GatewayStream& stream);
+  // Works on a welcomed stream until it is over, stalls, or the session stops.
+  void Converse(GatewayStream& stream);
+  void TakeIn(const v1::SessionResponse& response);
+  void SendNext(GatewayStream& stream);
+  void SendHeartbeat(GatewayStream& stream);
+  // Whether the coordinator owes an acknowledgement for longer than the lease.
+  bool IsStalled();
+
+  void Wake();
+  // Waits for Wake() or a point in time; false once the session stops.
+  bool WaitForEvent(absl::Time until);
+  bool stopping();
+
+  const std::string coordinator_;
+  const Hooks hooks_;
+  std::thread thread_;
+
+  // The session thread's own.
+  absl::Duration lease_ = absl::Seconds(15);
+  absl::Duration heartbeat_ = absl::Seconds(2);
+  absl::Time next_heartbeat_;
+  absl::Time last_progress_;  // when something was acknowledged, or nothing was owed
+
+  absl::Mutex mutex_;
+  Outbox outbox_ ABSL_GUARDED_BY(mutex_);
+  bool woken_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace dropbp::agent
