@@ -1,6 +1,6 @@
 # What ./check, ./quickstart and the scripts of tools/ share. Sourced, never run.
 
-# Runs compile jobs on every core, fewer where memory is short: one job of the torch island takes up to 2 GiB.
+# How many compile jobs to run: one a core, fewer where memory is short: one job of the torch island takes up to 2 GiB.
 compile_jobs() {
   local cores memory_gib
   cores=$(nproc)
