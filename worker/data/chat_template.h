@@ -1,4 +1,5 @@
-// The model's own chat template: a subset of Jinja2 that covers what models ship, with trim_blocks and lstrip_blocks on.
+// The model's own chat template: a subset of Jinja2 that covers what models ship, with trim_blocks
+// and lstrip_blocks on.
 #pragma once
 
 #include <memory>
@@ -28,14 +29,16 @@ struct RenderedChat {
 // Immutable after parsing; safe to share among threads.
 class ChatTemplate {
  public:
-  // From <model_dir>/chat_template.jinja or tokenizer_config.json. NOT_FOUND if the model has none; INVALID_ARGUMENT
-  // with the line for a construct that is not supported.
+  // From <model_dir>/chat_template.jinja or tokenizer_config.json. NOT_FOUND if the model has none;
+  // INVALID_ARGUMENT with the line for a construct that is not supported.
   static absl::StatusOr<std::unique_ptr<const ChatTemplate>> Load(const std::string& model_dir);
-  static absl::StatusOr<std::unique_ptr<const ChatTemplate>> Parse(std::string_view source, std::string bos_token,
+  static absl::StatusOr<std::unique_ptr<const ChatTemplate>> Parse(std::string_view source,
+                                                                   std::string bos_token,
                                                                    std::string eos_token);
   virtual ~ChatTemplate() = default;
 
-  // Renders; bounded in steps, depth and output. An error raised by the template (raise_exception) is INVALID_ARGUMENT.
+  // Renders; bounded in steps, depth and output. An error raised by the template (raise_exception)
+  // is INVALID_ARGUMENT.
   virtual absl::StatusOr<RenderedChat> Render(const std::vector<Message>& messages,
                                               bool add_generation_prompt) const = 0;
 };

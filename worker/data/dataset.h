@@ -12,7 +12,8 @@
 
 namespace dropbp::data {
 
-// One training sample. supervised[i] says whether the prediction OF token i carries loss (never for i = 0).
+// One training sample. supervised[i] says whether the prediction OF token i carries loss (never for
+// i = 0).
 struct Sample {
   std::vector<TokenId> ids;
   std::vector<bool> supervised;
@@ -36,10 +37,11 @@ struct TokenizedDataset {
   DatasetReport report;
 };
 
-// Reads, renders, tokenises and masks a whole file. Deterministic. Every bad line is reported (at most 20, then a count)
-// as "<path>:<line>: ..."; a file with no supervised token at all is INVALID_ARGUMENT that shows the first line's
-// rendering. Prompt/completion and Alpaca records are rendered through the model's chat template as one user turn and
-// one assistant turn where the model has a template, else as prompt + completion + eos.
+// Reads, renders, tokenises and masks a whole file. Deterministic. Every bad line is reported (at
+// most 20, then a count) as "<path>:<line>: ..."; a file with no supervised token at all is
+// INVALID_ARGUMENT that shows the first line's rendering. Prompt/completion and Alpaca records are
+// rendered through the model's chat template as one user turn and one assistant turn where the
+// model has a template, else as prompt + completion + eos.
 absl::StatusOr<TokenizedDataset> LoadDataset(const std::string& path, const DatasetSpec& spec,
                                              const std::string& model_dir);
 
@@ -48,7 +50,8 @@ struct PromptAndAnswer {
   std::string prompt;  // rendered text, generation prompt included
   std::string answer;  // content of the last assistant turn
 };
-absl::StatusOr<std::vector<PromptAndAnswer>> LoadPrompts(const std::string& path, const DatasetSpec& spec,
+absl::StatusOr<std::vector<PromptAndAnswer>> LoadPrompts(const std::string& path,
+                                                         const DatasetSpec& spec,
                                                          const std::string& model_dir);
 
 }  // namespace dropbp::data
