@@ -30,16 +30,16 @@ double LearningRateSchedule::At(int64_t step) const {
   if (step < warmup_steps_) {
     return peak_ * static_cast<double>(step) / static_cast<double>(warmup_steps_);
   }
-  const double decay_steps =
-      static_cast<double>(std::max<int64_t>(1, total_steps_ - warmup_steps_));
-  const double progress = static_cast<double>(step - warmup_steps_) / decay_steps;
+  const auto decay_steps = static_cast<double>(std::max<int64_t>(1, total_steps_ - warmup_steps_));
   switch (shape_) {
     case Shape::kConstant:
       return peak_;
     case Shape::kLinear:
-      return peak_ * std::max(0.0, 1.0 - progress);
-    case Shape::kCosine:
+      return peak_ * std::max(0.0, static_cast<double>(total_steps_ - step) / decay_steps);
+    case Shape::kCosine: {
+      const double progress = static_cast<double>(step - warmup_steps_) / decay_steps;
       return peak_ * std::max(0.0, 0.5 * (1.0 + std::cos(std::numbers::pi * progress)));
+    }
   }
   return peak_;
 }
