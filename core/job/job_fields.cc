@@ -108,7 +108,7 @@ void AddTrainingOptimizer(std::vector<JobField>& fields) {
        Range("training.epsilon", REAL(training.epsilon), 1e-16, 1, "Denominator offset of AdamW."),
        Range("training.max_grad_norm", REAL(training.max_grad_norm), 0, 1e6,
              "Limit of the global gradient norm; 0: no clipping."),
-       Range("training.seed", WHOLE(training.seed), 0, 9'007'199'254'740'992,
+       Range("training.seed", WHOLE(training.seed), 0, 9'007'199'254'740'991,
              "Seed of initial adapters, data order, dropout and masks.")});
 }
 

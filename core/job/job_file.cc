@@ -54,27 +54,26 @@ class Reader {
     if (root.IsMap()) {
       Section(root, "");
     } else {
-      Problem(root, "job file",
-              absl::StrCat("found ", KindOf(root), ", legal is a mapping of fields"));
+      Problem("job file", absl::StrCat("found ", KindOf(root), ", legal is a mapping of fields"));
     }
   }
 
-  void Problem(int line, std::string_view field, std::string_view what) {
-    problems_.emplace_back(line, absl::StrCat(AbslView(field), ": ", AbslView(what)));
+  // Notes a problem at the line of the key that is being read.
+  void Problem(std::string_view field, std::string_view what) {
+    problems_.emplace_back(line_, absl::StrCat(AbslView(field), ": ", AbslView(what)));
   }
+
+  void GoToLine(int line) { line_ = line; }
 
   absl::StatusOr<JobFile> Result(std::string_view source);
 
  private:
-  void Problem(const YAML::Node& node, std::string_view field, std::string_view what) {
-    Problem(LineOf(node.Mark()), field, what);
-  }
-  void Note(const YAML::Node& node, const std::optional<FieldViolation>& violation) {
-    if (violation) Problem(node, violation->field, violation->description);
+  void Note(const std::optional<FieldViolation>& violation) {
+    if (violation) Problem(violation->field, violation->description);
   }
 
   void Section(const YAML::Node& map, const std::string& prefix);
-  void Entry(const YAML::Node& key, const YAML::Node& value, const std::string& path);
+  void Entry(const YAML::Node& value, const std::string& path);
   void Field(const JobField& field, const YAML::Node& value);
   void List(const JobField& field, const YAML::Node& value);
   void Labels(const YAML::Node& value);
@@ -82,6 +81,7 @@ class Reader {
   void DatasetFile(const YAML::Node& value);
 
   JobFile job_;
+  int line_ = 1;
   std::vector<std::pair<int, std::string>> problems_;
 };
 
@@ -90,23 +90,24 @@ void Reader::Section(const YAML::Node& map, const std::string& prefix) {
   for (const auto& entry : map) {
     const YAML::Node& key = entry.first;
     const YAML::Node& value = entry.second;
+    GoToLine(LineOf(key.Mark()));
     if (!key.IsScalar()) {
-      Problem(key, prefix.empty() ? "job file" : prefix,
+      Problem(prefix.empty() ? "job file" : prefix,
               absl::StrCat("found ", KindOf(key), " as a key"));
       continue;
     }
     const std::string name = Shortened(ToValidUtf8(key.Scalar()), kShownBytes);
     const std::string path = prefix.empty() ? name : absl::StrCat(prefix, ".", name);
-    const auto [first, is_new] = lines.emplace(name, LineOf(key.Mark()));
+    const auto [first, is_new] = lines.emplace(name, line_);
     if (is_new) {
-      Entry(key, value, path);
+      Entry(value, path);
     } else {
-      Problem(key, path, absl::StrCat("found a second time, first in line ", first->second));
+      Problem(path, absl::StrCat("found a second time, first in line ", first->second));
     }
   }
 }
 
-void Reader::Entry(const YAML::Node& key, const YAML::Node& value, const std::string& path) {
+void Reader::Entry(const YAML::Node& value, const std::string& path) {
   if (path == "name") {
     Name(value);
   } else if (path == "dataset.file") {
@@ -114,11 +115,11 @@ void Reader::Entry(const YAML::Node& key, const YAML::Node& value, const std::st
   } else if (const JobField* field = FindJobField(path)) {
     Field(*field, value);
   } else if (!IsSection(path)) {
-    Problem(key, path, DescribeUnknown(path));
+    Problem(path, DescribeUnknown(path));
   } else if (value.IsMap()) {
     Section(value, path);
   } else if (!value.IsNull()) {
-    Problem(value, path, absl::StrCat("found ", KindOf(value), ", legal is a mapping of fields"));
+    Problem(path, absl::StrCat("found ", KindOf(value), ", legal is a mapping of fields"));
   }
 }
 
@@ -128,10 +129,9 @@ void Reader::Field(const JobField& field, const YAML::Node& value) {
   } else if (IsList(field) && value.IsSequence()) {
     List(field, value);
   } else if (value.IsScalar()) {
-    Note(value, SetFromText(field, value.Scalar(), job_.spec));
+    Note(SetFromText(field, value.Scalar(), job_.spec));
   } else {
-    Problem(value, field.path,
-            absl::StrCat("found ", KindOf(value), ", legal is ", LegalValues(field)));
+    Problem(field.path, absl::StrCat("found ", KindOf(value), ", legal is ", LegalValues(field)));
   }
 }
 
@@ -139,23 +139,23 @@ void Reader::List(const JobField& field, const YAML::Node& value) {
   std::vector<std::string> elements;
   for (const YAML::Node& element : value) {
     if (!element.IsScalar()) {
-      Problem(element, field.path,
-              absl::StrCat("found ", KindOf(element), " in the list, legal is text"));
+      Problem(field.path, absl::StrCat("found ", KindOf(element), " in the list, legal is text"));
       return;
     }
     elements.push_back(element.Scalar());
   }
-  Note(value, SetFromList(field, elements, job_.spec));
+  Note(SetFromList(field, elements, job_.spec));
 }
 
 void Reader::Labels(const YAML::Node& value) {
   for (const auto& entry : value) {
     const YAML::Node& key = entry.first;
     const YAML::Node& text = entry.second;
+    GoToLine(LineOf(key.Mark()));
     if (key.IsScalar() && text.IsScalar()) {
       job_.spec.labels[ToValidUtf8(key.Scalar())] = ToValidUtf8(text.Scalar());
     } else {
-      Problem(key, "labels",
+      Problem("labels",
               absl::StrCat("found ", KindOf(key.IsScalar() ? text : key), ", legal is text"));
     }
   }
@@ -165,7 +165,7 @@ void Reader::Name(const YAML::Node& value) {
   if (value.IsScalar() && IsLegalJobId(value.Scalar())) {
     job_.name = value.Scalar();
   } else {
-    Problem(value, "name",
+    Problem("name",
             absl::StrCat("found ", KindOf(value),
                          ", legal is 1 to 63 lower-case letters, digits and '-', from a letter to "
                          "a letter or digit"));
@@ -176,7 +176,7 @@ void Reader::DatasetFile(const YAML::Node& value) {
   if (value.IsScalar() && !value.Scalar().empty()) {
     job_.dataset_file = value.Scalar();
   } else {
-    Problem(value, "dataset.file",
+    Problem("dataset.file",
             absl::StrCat("found ", KindOf(value), ", legal is the path of a JSONL file"));
   }
 }
@@ -209,11 +209,12 @@ absl::StatusOr<JobFile> ParseJobFile(std::string_view yaml, std::string_view sou
     if (documents.size() == 1) {
       reader.Document(documents[0]);
     } else {
-      reader.Problem(1, "job file",
+      reader.Problem("job file",
                      absl::StrCat("found ", documents.size(), " YAML documents, legal is one"));
     }
   } catch (const YAML::Exception& error) {
-    reader.Problem(LineOf(error.mark), "job file", absl::StrCat("not YAML: ", error.msg));
+    reader.GoToLine(LineOf(error.mark));
+    reader.Problem("job file", absl::StrCat("not YAML: ", error.msg));
   }
   return reader.Result(source);
 }

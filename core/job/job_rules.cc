@@ -1,7 +1,6 @@
 // The rules of a job specification: the table's ranges and choices, then what must hold between
 // fields.
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <set>
 
@@ -10,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "core/base/text.h"
 #include "core/job/job_fields.h"
+#include "core/job/job_values.h"
 
 namespace dropbp {
 namespace {
@@ -22,16 +22,6 @@ constexpr size_t kMaxLabels = 32;
 
 std::string Quoted(std::string_view text) {
   return absl::StrCat("\"", Shortened(ToValidUtf8(text), kShownBytes), "\"");
-}
-
-// Shortest text that reads back as the same number.
-std::string Number(double value) {
-  char text[64];
-  const auto end = std::to_chars(text, text + sizeof(text), value,
-                                 std::fabs(value) < 1e15 && std::fabs(value) >= 1e-5
-                                     ? std::chars_format::fixed
-                                     : std::chars_format::general);
-  return value == 0 ? "0" : std::string(text, end.ptr);
 }
 
 bool InRange(const JobField& field, double value) {
@@ -60,7 +50,7 @@ std::string IllegalPart(const JobField& field, int64_t value) {
   return InRange(field, static_cast<double>(value)) ? "" : absl::StrCat(value);
 }
 std::string IllegalPart(const JobField& field, double value) {
-  return InRange(field, value) ? "" : Number(value);
+  return InRange(field, value) ? "" : FormatNumber(value);
 }
 std::string IllegalPart(const JobField& field, const Words& words) {
   for (const std::string& word : words) {
@@ -157,8 +147,8 @@ void CheckDropbp(const JobSpec& spec, std::vector<FieldViolation>& out) {
   const double cap = spec.dropbp.max_unit_rate;
   if (cap != 0 && cap < spec.dropbp.drop_rate) {
     out.push_back(Violation(
-        "dropbp.max_unit_rate", Number(cap),
-        absl::StrCat("0, or dropbp.drop_rate = ", Number(spec.dropbp.drop_rate), " to 1")));
+        "dropbp.max_unit_rate", FormatNumber(cap),
+        absl::StrCat("0, or dropbp.drop_rate = ", FormatNumber(spec.dropbp.drop_rate), " to 1")));
   }
 }
 
@@ -167,8 +157,8 @@ void CheckDropbp(const JobSpec& spec, std::vector<FieldViolation>& out) {
 std::string LegalValues(const JobField& field) {
   const bool whole = std::holds_alternative<int64_t& (*)(JobSpec&)>(field.access);
   if (whole || std::holds_alternative<double& (*)(JobSpec&)>(field.access)) {
-    return absl::StrCat(whole ? "a whole number from " : "a number from ", Number(field.min),
-                        field.below_max ? " to below " : " to ", Number(field.max));
+    return absl::StrCat(whole ? "a whole number from " : "a number from ", FormatNumber(field.min),
+                        field.below_max ? " to below " : " to ", FormatNumber(field.max));
   }
   if (std::holds_alternative<Pairs& (*)(JobSpec&)>(field.access)) return "key-value pairs of text";
   if (field.choices.empty()) return "text";

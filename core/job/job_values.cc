@@ -1,8 +1,10 @@
 #include "core/job/job_values.h"
 
 #include <charconv>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "core/base/text.h"
 
 namespace dropbp {
@@ -31,6 +33,14 @@ bool Assign(std::string_view text, Words& value) {
   return ToValidUtf8(text) == text;
 }
 bool Assign(std::string_view, Pairs&) { return false; }
+
+std::string Format(const std::string& value) { return value; }
+std::string Format(int64_t value) { return absl::StrCat(value); }
+std::string Format(double value) { return FormatNumber(value); }
+std::string Format(const Words& value) { return absl::StrJoin(value, ", "); }
+std::string Format(const Pairs& value) {
+  return absl::StrJoin(value, ", ", absl::PairFormatter("="));
+}
 
 FieldViolation WrongValue(const JobField& field, std::string_view found) {
   return {std::string(field.path),
@@ -64,6 +74,20 @@ std::optional<FieldViolation> SetFromList(const JobField& field,
   JobSpec changed = spec;
   (*access)(changed) = elements;
   return Keep(field, std::move(changed), spec);
+}
+
+std::string FormatNumber(double value) {
+  const double size = std::fabs(value);
+  const bool plain = value == 0 || (size >= 1e-4 && size < 1e16);
+  char text[64];
+  const auto end = std::to_chars(text, text + sizeof(text), value,
+                                 plain ? std::chars_format::fixed : std::chars_format::general);
+  return std::string(text, end.ptr);
+}
+
+std::string FormatField(const JobField& field, const JobSpec& spec) {
+  JobSpec copy = spec;
+  return std::visit([&](auto access) { return Format(access(copy)); }, field.access);
 }
 
 bool IsList(const JobField& field) {

@@ -1,4 +1,4 @@
-// Writes values of the field table from text, as job files and --set hold them.
+// Values of the field table from and to text, as job files, --set and docs hold them.
 #pragma once
 
 #include <optional>
@@ -19,6 +19,13 @@ std::optional<FieldViolation> SetFromText(const JobField& field, std::string_vie
 // The same for a list field, from its elements; for other fields a violation.
 std::optional<FieldViolation> SetFromList(const JobField& field,
                                           const std::vector<std::string>& elements, JobSpec& spec);
+
+// Shortest decimal text that reads back as the same number: "0.0002", "10000000", "1e-08".
+std::string FormatNumber(double value);
+
+// The field's value in `spec` as text: words joined by ", ", pairs as "key=value"; empty text and
+// lists give "".
+std::string FormatField(const JobField& field, const JobSpec& spec);
 
 // Whether the field is a list, or key-value pairs.
 bool IsList(const JobField& field);

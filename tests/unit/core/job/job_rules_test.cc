@@ -1,0 +1,173 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "core/job/job_fields.h"
+#include "tests/unit/core/job/legal_spec.h"
+
+namespace dropbp {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::Field;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+auto Breaks(const std::string& field, const std::string& text) {
+  return AllOf(Field(&FieldViolation::field, field),
+               Field(&FieldViolation::description, HasSubstr(text)));
+}
+
+TEST(ValidateJobSpecTest, AcceptsTheDefaultsWithAModelAndData) {
+  EXPECT_THAT(ValidateJobSpec(LegalSpec()), IsEmpty());
+}
+
+TEST(ValidateJobSpecTest, FindsAllViolationsAtOnce) {
+  JobSpec spec = LegalSpec();
+  spec.model = "";
+  spec.method = "qlora";
+  spec.training.steps = -1;
+  spec.dropbp.drop_rate = 1;
+  spec.lora.target_modules = {"w_proj"};
+  EXPECT_THAT(ValidateJobSpec(spec),
+              testing::UnorderedElementsAre(
+                  Breaks("model", "found \"\", legal is the name of a model folder"),
+                  Breaks("method", "found \"qlora\", legal is lora or full"),
+                  Breaks("training.steps", "found -1, legal is a whole number from 0 to 10000000"),
+                  Breaks("dropbp.drop_rate", "found 1, legal is a number from 0 to below 1"),
+                  Breaks("lora.target_modules",
+                         "found \"w_proj\", legal is a list of all-linear, q_proj")));
+}
+
+TEST(ValidateJobSpecTest, FindsEveryNumberBelowAndAboveItsRange) {
+  for (const JobField& field : JobFields()) {
+    for (const double value : {field.min - 1, field.max + 1}) {
+      JobSpec spec = LegalSpec();
+      if (const auto* whole = std::get_if<int64_t& (*)(JobSpec&)>(&field.access)) {
+        (*whole)(spec) = static_cast<int64_t>(value);
+      } else if (const auto* real = std::get_if<double& (*)(JobSpec&)>(&field.access)) {
+        (*real)(spec) = value;
+      } else {
+        continue;
+      }
+      EXPECT_THAT(ValidateJobSpec(spec), Contains(Breaks(std::string(field.path), "legal is")))
+          << field.path << " = " << value;
+    }
+  }
+}
+
+TEST(ValidateJobSpecTest, RefusesNumbersThatAreNone) {
+  JobSpec spec = LegalSpec();
+  spec.training.learning_rate = std::nan("");
+  spec.lora.alpha = INFINITY;
+  EXPECT_THAT(ValidateJobSpec(spec), ElementsAre(Breaks("lora.alpha", "found inf"),
+                                                 Breaks("training.learning_rate", "found nan")));
+}
+
+TEST(ValidateJobSpecTest, TakesModelsByNameAndNeverByPath) {
+  for (const char* name : {"a/b", "..", ".hidden", "/abs", "-flag", "a b", "caf\xc3\xa9"}) {
+    JobSpec spec = LegalSpec();
+    spec.model = name;
+    EXPECT_THAT(ValidateJobSpec(spec), ElementsAre(Breaks("model", "legal is the name"))) << name;
+  }
+  JobSpec spec = LegalSpec();
+  spec.model = "Llama-3.1_8B";
+  EXPECT_THAT(ValidateJobSpec(spec), IsEmpty());
+}
+
+TEST(ValidateJobSpecTest, TakesArtifactsAsLowerCaseSha256) {
+  for (const std::string& sha :
+       {std::string(), std::string(63, 'a'), std::string(64, 'A'), std::string(64, 'g')}) {
+    JobSpec spec = LegalSpec();
+    spec.dataset.artifact = sha;
+    EXPECT_THAT(ValidateJobSpec(spec), ElementsAre(Breaks("dataset.artifact", "64 lower-case")))
+        << sha;
+  }
+}
+
+TEST(ValidateJobSpecTest, WantsRanksTimesMicroBatchesToFillTheGlobalBatch) {
+  JobSpec spec = LegalSpec();
+  spec.resources.ranks = 3;
+  EXPECT_THAT(ValidateJobSpec(spec),
+              ElementsAre(Breaks("training.global_batch_size",
+                                 "found 16, legal is a multiple of resources.ranks * "
+                                 "training.micro_batch_size = 3 * 4 = 12")));
+  spec.training.global_batch_size = 24;
+  EXPECT_THAT(ValidateJobSpec(spec), IsEmpty());
+}
+
+TEST(ValidateJobSpecTest, WantsStepsOrEpochs) {
+  JobSpec spec = LegalSpec();
+  spec.training.epochs = 0;
+  EXPECT_THAT(ValidateJobSpec(spec), ElementsAre(Breaks("training.epochs", "above 0")));
+  spec.training.steps = 1;
+  EXPECT_THAT(ValidateJobSpec(spec), IsEmpty());
+}
+
+TEST(ValidateJobSpecTest, WantsTheCapOfOneUnitNotBelowTheTarget) {
+  JobSpec spec = LegalSpec();
+  spec.dropbp.drop_rate = 0.5;
+  spec.dropbp.max_unit_rate = 0.4;
+  EXPECT_THAT(ValidateJobSpec(spec),
+              ElementsAre(Breaks("dropbp.max_unit_rate",
+                                 "found 0.4, legal is 0, or dropbp.drop_rate = 0.5 to 1")));
+  spec.dropbp.max_unit_rate = 0.5;
+  EXPECT_THAT(ValidateJobSpec(spec), IsEmpty());
+}
+
+TEST(ValidateJobSpecTest, WantsTargetModulesThatMakeSenseTogether) {
+  JobSpec spec = LegalSpec();
+  spec.lora.target_modules = {};
+  EXPECT_THAT(ValidateJobSpec(spec), ElementsAre(Breaks("lora.target_modules", "an empty list")));
+  spec.lora.target_modules = {"q_proj", "q_proj"};
+  EXPECT_THAT(ValidateJobSpec(spec),
+              ElementsAre(Breaks("lora.target_modules", "each module once")));
+  spec.lora.target_modules = {"all-linear", "q_proj"};
+  EXPECT_THAT(ValidateJobSpec(spec),
+              ElementsAre(Breaks("lora.target_modules", "all-linear alone")));
+  spec.lora.target_modules = {"q_proj", "v_proj"};
+  EXPECT_THAT(ValidateJobSpec(spec), IsEmpty());
+}
+
+TEST(ValidateJobSpecTest, BoundsLabels) {
+  JobSpec spec = LegalSpec();
+  spec.labels = {{"team", "nlp research"}, {"bad key", "x"}, {"long", std::string(129, 'x')}};
+  EXPECT_THAT(ValidateJobSpec(spec),
+              ElementsAre(Breaks("labels", "key \"bad key\""), Breaks("labels.long", "128")));
+  spec.labels.clear();
+  for (int i = 0; i < 33; ++i) spec.labels["k" + std::to_string(i)] = "v";
+  EXPECT_THAT(ValidateJobSpec(spec),
+              ElementsAre(Breaks("labels", "found 33 labels, legal is at most 32")));
+}
+
+TEST(ValidateJobSpecTest, ShowsHostileTextShortAndReadable) {
+  JobSpec spec = LegalSpec();
+  spec.model = std::string(100000, '\xff');
+  const auto violations = ValidateJobSpec(spec);
+  ASSERT_THAT(violations, SizeIs(1));
+  EXPECT_LT(violations[0].description.size(), 250u);
+  EXPECT_THAT(violations[0].description, HasSubstr("????"));
+}
+
+TEST(IsLegalJobIdTest, FollowsTheRegularExpression) {
+  for (const std::string& id :
+       {std::string("a"), std::string("a1"), std::string("my-job-7"), std::string(63, 'a')}) {
+    EXPECT_TRUE(IsLegalJobId(id)) << id;
+  }
+  for (const std::string& id :
+       {std::string(""), std::string("1a"), std::string("-a"), std::string("a-"), std::string("A"),
+        std::string("a_b"), std::string("a.b"), std::string(64, 'a')}) {
+    EXPECT_FALSE(IsLegalJobId(id)) << id;
+  }
+}
+
+TEST(DescribeViolationsTest, PutsThemInOneLine) {
+  EXPECT_EQ(DescribeViolations({{"a", "found 1"}, {"b.c", "found 2"}}), "a: found 1; b.c: found 2");
+}
+
+}  // namespace
+}  // namespace dropbp

@@ -1,0 +1,60 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/job/job_file.h"
+
+namespace dropbp {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::string ErrorOf(std::string_view assignment) {
+  JobFile job;
+  const absl::Status status = SetJobField(assignment, job);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << assignment;
+  return std::string(status.message());
+}
+
+TEST(SetJobFieldTest, SetsEveryKindOfField) {
+  JobFile job;
+  for (const char* assignment :
+       {"name=run-2", "dataset.file=a=b.jsonl", "training.steps=20", "training.learning_rate=3e-5",
+        "method=full", "lora.target_modules=q_proj,v_proj", "labels.team=nlp"}) {
+    EXPECT_TRUE(SetJobField(assignment, job).ok()) << assignment;
+  }
+  EXPECT_EQ(job.name, "run-2");
+  EXPECT_EQ(job.dataset_file, "a=b.jsonl");
+  EXPECT_EQ(job.spec.training.steps, 20);
+  EXPECT_EQ(job.spec.training.learning_rate, 3e-5);
+  EXPECT_EQ(job.spec.method, "full");
+  EXPECT_THAT(job.spec.lora.target_modules, ElementsAre("q_proj", "v_proj"));
+  EXPECT_THAT(job.spec.labels, ElementsAre(std::pair("team", "nlp")));
+}
+
+TEST(SetJobFieldTest, SaysWhatIsWrong) {
+  EXPECT_EQ(ErrorOf("training.steps=abc"),
+            "training.steps: found \"abc\", legal is a whole number from 0 to 10000000");
+  EXPECT_EQ(ErrorOf("training.step=1"),
+            "training.step: unknown field; did you mean training.steps?");
+  EXPECT_EQ(ErrorOf("dropbp.drop_rate=1"),
+            "dropbp.drop_rate: found 1, legal is a number from 0 to below 1");
+  EXPECT_THAT(ErrorOf("training.steps"), HasSubstr("legal is field=value"));
+  EXPECT_THAT(ErrorOf("=5"), HasSubstr("legal is field=value"));
+  EXPECT_THAT(ErrorOf("name=Bad Name"), HasSubstr("name: found \"Bad Name\""));
+  EXPECT_THAT(ErrorOf("lora.target_modules="), HasSubstr("lora.target_modules: found \"\""));
+  EXPECT_THAT(ErrorOf("labels=x"), HasSubstr("labels: found \"x\", legal is key-value pairs"));
+  EXPECT_THAT(ErrorOf("training.steps= 5"), HasSubstr("found \" 5\""));
+  EXPECT_THAT(ErrorOf("training.steps=99999999999999999999"),
+              HasSubstr("found \"99999999999999999999\""));
+}
+
+TEST(SetJobFieldTest, LeavesTheFieldAsItWasWhenItFails) {
+  JobFile job;
+  job.spec.training.steps = 7;
+  EXPECT_FALSE(SetJobField("training.steps=-1", job).ok());
+  EXPECT_EQ(job.spec.training.steps, 7);
+}
+
+}  // namespace
+}  // namespace dropbp
