@@ -6,9 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "core/base/text.h"
 #include "proto/support/grpc_status.h"
 #include "worker/agent/models.h"
-#include "worker/base/utf8.h"
 
 namespace dropbp::agent {
 namespace {

@@ -6,7 +6,7 @@
 #include <cerrno>
 
 #include "absl/strings/str_split.h"
-#include "worker/base/utf8.h"
+#include "core/base/text.h"
 
 namespace dropbp::agent {
 namespace {
@@ -68,8 +68,8 @@ void LogPump::HandOut(std::string_view lines) {
   std::string text = ToValidUtf8(lines);
   std::string_view rest = text;
   rest.remove_suffix(1);
-  for (const std::string& line : absl::StrSplit(std::string(rest), '\n')) {
-    last_lines_.push_back(ToValidUtf8(line.substr(0, kMaxLastLineBytes)));
+  for (const absl::string_view line : absl::StrSplit(AbslView(rest), '\n')) {
+    last_lines_.push_back(Shortened(StdView(line), kMaxLastLineBytes));
     if (last_lines_.size() > kLastLines) last_lines_.pop_front();
   }
   on_lines_(std::move(text));

@@ -79,7 +79,7 @@ std::vector<Gpu> FindGpus() {
 
 std::vector<Gpu> VisibleGpus(const std::vector<Gpu>& gpus, const std::string& visible) {
   std::vector<Gpu> chosen;
-  for (const std::string entry : absl::StrSplit(visible, ',', absl::SkipWhitespace())) {
+  for (const absl::string_view entry : absl::StrSplit(visible, ',', absl::SkipWhitespace())) {
     const Gpu* found = nullptr;
     size_t index = 0;
     if (absl::SimpleAtoi(entry, &index)) {

@@ -6,9 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "core/base/text.h"
 #include "worker/agent/child.h"
 #include "worker/agent/models.h"
-#include "worker/base/utf8.h"
 
 namespace dropbp::agent {
 namespace {
@@ -67,7 +67,7 @@ v1::PrepareResult Preparer::Check(const v1::PrepareJob& job) {
     answer = *std::move(result);
   } else {
     spdlog::warn("{}: {}", job.job_id(), result.status().ToString());
-    answer.set_error(ToValidUtf8(std::string(result.status().message())));
+    answer.set_error(ToValidUtf8(StdView(result.status().message())));
     answer.set_retryable(IsRetryable(result.status()));
   }
   answer.set_job_id(job.job_id());

@@ -15,7 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "core/base/check.h"
-#include "worker/base/utf8.h"
+#include "core/base/text.h"
 
 namespace dropbp::agent {
 namespace {
@@ -79,7 +79,7 @@ void TrainerRun::Launch(v1::Assignment assignment) {
   }
   v1::RankExited exited;
   exited.set_exit_code(-1);
-  exited.set_start_error(ToValidUtf8(std::string(started.message())));
+  exited.set_start_error(ToValidUtf8(StdView(started.message())));
   End(std::move(exited));
 }
 

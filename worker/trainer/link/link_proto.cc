@@ -1,7 +1,7 @@
 #include "worker/trainer/link/link_proto.h"
 
+#include "core/base/text.h"
 #include "proto/support/job_spec_proto.h"
-#include "worker/base/utf8.h"
 
 namespace dropbp::trainer {
 
