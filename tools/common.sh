@@ -10,6 +10,9 @@ compile_jobs() {
   echo $((cores < fit ? cores : fit))
 }
 
+# Relative paths in the compiler cache: another clone, and another preset with the same flags, finds what one has built.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+
 # build_preset <preset> [target...]: configures and builds; everything where no target is named.
 build_preset() {
   local preset=$1
