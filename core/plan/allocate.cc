@@ -62,12 +62,11 @@ class WaterFilling {
     double free_flops = 0;
     for (; begin < order_.size() && weights_[order_[begin]] == 0; ++begin)
       free_flops += Cost(begin);
-    if (begin > 0) {
-      const double rate = std::min(max_rate_, budget / free_flops);
-      for (size_t i = 0; i < begin; ++i) rates[order_[i]] = rate;
-      budget -= rate * free_flops;
+    const bool free_suffice = budget <= max_rate_ * free_flops;
+    for (size_t i = 0; i < begin; ++i) {
+      rates[order_[i]] = free_suffice ? std::min(max_rate_, budget / free_flops) : max_rate_;
     }
-    if (budget > 0) SpendFrom(begin, budget, rates);
+    if (!free_suffice) SpendFrom(begin, budget - max_rate_ * free_flops, rates);
     return rates;
   }
 
