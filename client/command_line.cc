@@ -4,6 +4,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/channel.h"
 #include "client/commands/commands.h"
 #include "client/session.h"
@@ -48,8 +49,21 @@ std::string ChosenCommand(const CLI::App& app) {
   return chosen.empty() ? "" : absl::StrCat(" ", chosen.front()->get_name());
 }
 
+std::string CommandNames(const CLI::App& app) {
+  return absl::StrJoin(
+      app.get_subcommands({}), ", ",
+      [](std::string* out, const CLI::App* command) { out->append(command->get_name()); });
+}
+
+// What was found and what is legal; CLI11's own words where they say so.
+std::string UsageProblem(const CLI::App& app, const CLI::ParseError& error) {
+  const std::vector<std::string> unknown = app.remaining();
+  if (!app.get_subcommands().empty() || unknown.empty()) return error.what();
+  return absl::StrCat("command: found \"", unknown.front(), "\", legal is ", CommandNames(app));
+}
+
 ExitCode PrintUsageError(const CLI::App& app, const CLI::ParseError& error, const Sink& sink) {
-  sink.stream << sink.Paint(Colour::kRed, "error:") << ' ' << error.what() << '\n'
+  sink.stream << sink.Paint(Colour::kRed, "error:") << ' ' << UsageProblem(app, error) << '\n'
               << "next: dropbp" << ChosenCommand(app) << " --help" << std::endl;
   return ExitCode::kBadInput;
 }

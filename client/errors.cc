@@ -3,6 +3,7 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "absl/types/optional.h"
 #include "proto/support/grpc_status.h"
 
@@ -28,7 +29,11 @@ std::string NextStep(const absl::Status& status) {
 std::string Sentence(const absl::Status& status, const std::string& coordinator) {
   const std::string message(status.message());
   if (absl::IsUnavailable(status)) {
-    return absl::StrCat("no coordinator answers at ", coordinator, " (", message, ")");
+    // gRPC wraps the reason in several layers; the innermost one is for people.
+    const size_t innermost = message.rfind(": ");
+    return absl::StrCat("no coordinator answers at ", coordinator, " (",
+                        innermost == std::string::npos ? message : message.substr(innermost + 2),
+                        ")");
   }
   if (absl::IsCancelled(status)) return "stopped by the user";
   return message.empty() ? absl::StatusCodeToString(status.code()) : message;
@@ -50,7 +55,9 @@ void PrintError(const absl::Status& status, const std::string& coordinator, cons
     sink.stream << "the job breaks " << (violations.size() == 1 ? "a rule" : "these rules")
                 << ":\n";
     for (const FieldViolation& violation : violations) {
-      sink.stream << "  " << violation.field << ": " << violation.description << '\n';
+      absl::string_view field = violation.field;
+      absl::ConsumePrefix(&field, "spec.");  // as the job file names it
+      sink.stream << "  " << field << ": " << violation.description << '\n';
     }
   }
   const std::string next = NextStep(status);

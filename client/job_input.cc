@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/errors.h"
 #include "core/base/files.h"
 #include "proto/support/grpc_status.h"
@@ -30,9 +31,12 @@ absl::Status CheckIsFile(const std::string& path, absl::string_view role) {
 }
 
 absl::Status ApplyArguments(const JobArguments& arguments, JobFile& job) {
+  std::vector<std::string> problems;
   for (const std::string& assignment : arguments.sets) {
-    RETURN_IF_ERROR(Annotate(SetJobField(assignment, job), absl::StrCat("--set ", assignment)));
+    const absl::Status status = SetJobField(assignment, job);
+    if (!status.ok()) problems.push_back(absl::StrCat("--set: ", status.message()));
   }
+  if (!problems.empty()) return absl::InvalidArgumentError(absl::StrJoin(problems, "\n"));
   if (!arguments.name.empty()) job.name = arguments.name;
   if (!job.name.empty() && !IsLegalJobId(job.name)) {
     return absl::InvalidArgumentError(

@@ -18,7 +18,8 @@ CLI::App* AddCommand(CLI::App& app, Session& session, const std::string& name,
                      std::shared_ptr<Options>& options) {
   options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(name, meaning);
-  command->footer("Examples:\n" + examples);
+  command->footer("Examples:\n" + examples +
+                  "\nAlso: --coordinator, --output table|json, --retry-seconds; see dropbp --help");
   command->callback(
       [&session, body, options] { session.Run([&] { return body(session, *options); }); });
   return command;

@@ -49,7 +49,7 @@ void AddWait(CLI::App& app, Session& session) {
       Wait, options);
   AddJobArgument(command, options->job_id);
   command->add_option("--timeout", options->timeout_seconds, "Seconds to wait; 0: without limit")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0.0, 1e9));
 }
 
 }  // namespace dropbp::client

@@ -1,0 +1,98 @@
+#include "client/job_input.h"
+
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "core/base/files.h"
+#include "proto/support/grpc_status.h"
+
+namespace dropbp::client {
+namespace {
+
+using testing::HasSubstr;
+
+class JobInputTest : public testing::Test {
+ protected:
+  JobInputTest() : folder_(std::filesystem::path(testing::TempDir()) / "job_input_test") {
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(folder_ / "data");
+    Write("data/train.jsonl", kData);
+    Write("job.yaml",
+          "name: first\nmodel: tiny\ndataset:\n  file: data/train.jsonl\ntraining:\n  steps: 20\n");
+    arguments_.file = (folder_ / "job.yaml").string();
+  }
+
+  void Write(const std::string& name, const std::string& content) {
+    std::ofstream(folder_ / name) << content;
+  }
+
+  static constexpr char kData[] = "{\"prompt\": \"a\", \"completion\": \"b\"}\n";
+  const std::filesystem::path folder_;
+  JobArguments arguments_;
+};
+
+TEST_F(JobInputTest, ReadsTheDatasetRelativeToTheJobFile) {
+  const auto input = LoadJob(arguments_);
+  ASSERT_TRUE(input.ok()) << input.status();
+  EXPECT_EQ(input->job.name, "first");
+  EXPECT_EQ(input->dataset.name(), "train.jsonl");
+  EXPECT_EQ(input->dataset.size_bytes(), static_cast<int64_t>(sizeof(kData) - 1));
+  EXPECT_EQ(input->job.spec.dataset.artifact, Sha256Hex(kData));
+  const v1::CreateJobRequest request = MakeCreateRequest(*input);
+  EXPECT_EQ(request.job_id(), "first");
+  EXPECT_EQ(request.spec().training().steps(), 20);
+  EXPECT_EQ(request.spec().dataset().artifact(), Sha256Hex(kData));
+}
+
+TEST_F(JobInputTest, ArgumentsOverrideTheFile) {
+  Write("other.jsonl", "{}\n");
+  arguments_.dataset = (folder_ / "other.jsonl").string();
+  arguments_.sets = {"training.steps=7", "labels.team=support"};
+  arguments_.name = "second";
+  const auto input = LoadJob(arguments_);
+  ASSERT_TRUE(input.ok()) << input.status();
+  EXPECT_EQ(input->job.name, "second");
+  EXPECT_EQ(input->job.spec.training.steps, 7);
+  EXPECT_EQ(input->job.spec.labels.at("team"), "support");
+  EXPECT_EQ(input->dataset.name(), "other.jsonl");
+}
+
+TEST_F(JobInputTest, EveryWrongSetIsNamed) {
+  arguments_.sets = {"training.stepz=7", "dropbp.drop_rate=2"};
+  const absl::Status status = LoadJob(arguments_).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_THAT(status.message(),
+              HasSubstr("training.stepz: unknown field; did you mean training.steps?"));
+  EXPECT_THAT(status.message(), HasSubstr("dropbp.drop_rate: found 2"));
+}
+
+TEST_F(JobInputTest, RulesBetweenFieldsAreCheckedHere) {
+  arguments_.sets = {"training.micro_batch_size=7"};
+  const absl::Status status = LoadJob(arguments_).status();
+  ASSERT_EQ(ViolationsOf(status).size(), 1u) << status;
+  EXPECT_EQ(ViolationsOf(status)[0].field, "training.global_batch_size");
+}
+
+TEST_F(JobInputTest, AMissingDatasetIsNamedWithItsPath) {
+  std::filesystem::remove(folder_ / "data/train.jsonl");
+  const absl::Status status = LoadJob(arguments_).status();
+  EXPECT_TRUE(absl::IsNotFound(status));
+  EXPECT_THAT(status.message(), HasSubstr((folder_ / "data/train.jsonl").string()));
+}
+
+TEST_F(JobInputTest, AnEmptyDatasetAndAFolderAreRefused) {
+  Write("data/train.jsonl", "");
+  EXPECT_THAT(LoadJob(arguments_).status().message(), HasSubstr("is empty"));
+  arguments_.dataset = folder_.string();
+  EXPECT_THAT(LoadJob(arguments_).status().message(), HasSubstr("is not a regular file"));
+}
+
+TEST_F(JobInputTest, AJobWithoutDataSaysWhereToNameIt) {
+  Write("job.yaml", "model: tiny\n");
+  EXPECT_THAT(LoadJob(arguments_).status().message(), HasSubstr("dataset.file"));
+}
+
+}  // namespace
+}  // namespace dropbp::client
