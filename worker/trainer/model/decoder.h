@@ -21,14 +21,16 @@ struct DecoderOptions {
   std::string device = "cpu";   // cpu | cuda:<index>
   std::string method = "none";  // none (frozen) | lora | full
   LoraSpec lora;
-  uint64_t seed = 0;            // initial adapters
+  uint64_t seed = 0;  // initial adapters
 };
 
-// A tensor that an optimizer updates. `value` is an fp32 leaf with requires_grad.
+// A tensor that an optimizer updates. `value` is an fp32 leaf with requires_grad. Update it in
+// place under NoGradGuard: the decoder sees from its version counter that copies in the compute
+// dtype are out of date.
 struct TrainableParameter {
   std::string name;  // as PEFT (lora) or transformers (full) names it in its files
   at::Tensor value;
-  int unit = -1;     // the droppable unit it belongs to; -1: never dropped
+  int unit = -1;  // the droppable unit it belongs to; -1: never dropped
 };
 
 // Keys and values of earlier positions, for generation. One per sequence batch.
@@ -38,20 +40,24 @@ class KvCache;
 class Decoder {
  public:
   // Reads <model_dir>; errors name the file and what is wrong in it.
-  static absl::StatusOr<std::unique_ptr<Decoder>> Load(const std::string& model_dir, const DecoderOptions& options);
+  static absl::StatusOr<std::unique_ptr<Decoder>> Load(const std::string& model_dir,
+                                                       const DecoderOptions& options);
   // Random weights of the given shape, for benches and tests.
-  static absl::StatusOr<std::unique_ptr<Decoder>> Random(const hf::ModelConfig& config, const DecoderOptions& options);
+  static absl::StatusOr<std::unique_ptr<Decoder>> Random(const hf::ModelConfig& config,
+                                                         const DecoderOptions& options);
   virtual ~Decoder() = default;
 
   virtual const hf::ModelConfig& config() const = 0;
 
-  // Hidden states after the final norm, [batch, sequence, hidden]. ids: [batch, sequence] int64; right padding needs no
-  // mask, since attention is causal. A unit u with keep[u] == false runs without recording: its value is the same bit
-  // for bit, and it costs no backward compute and no activation memory. `keep` is empty (all kept) or one flag a unit.
+  // Hidden states after the final norm, [batch, sequence, hidden]. ids: [batch, sequence] int64;
+  // right padding needs no mask, since attention is causal. A unit u with keep[u] == false runs
+  // without recording: its value is the same bit for bit, and it costs no backward compute and no
+  // activation memory. `keep` is empty (all kept) or one flag a unit.
   virtual at::Tensor Forward(const at::Tensor& ids, const MaskRow& keep) = 0;
 
-  // Sum of the cross-entropies of the supervised positions, fp32 scalar. targets: [batch, sequence] int64, the token
-  // to predict AT each position, -100 where there is no loss. Logits are made for supervised positions only.
+  // Sum of the cross-entropies of the supervised positions, fp32 scalar. targets: [batch, sequence]
+  // int64, the token to predict AT each position, -100 where there is no loss. Logits are made for
+  // supervised positions only.
   virtual at::Tensor LossSum(const at::Tensor& hidden, const at::Tensor& targets) = 0;
 
   // Logits of hidden states, [..., vocab], in fp32.
@@ -60,8 +66,19 @@ class Decoder {
   // Everything the optimizer updates, in a fixed order: the order of units, then of modules.
   virtual const std::vector<TrainableParameter>& trainable() const = 0;
 
-  // Switches adapter dropout on (training) or off.
+  // Switches adapter dropout on (training) or off, as it is at first. Off, no generator is read.
   virtual void SetTraining(bool training) = 0;
+
+  // Restarts the generator of adapter dropout. Called before each forward pass with a function of
+  // (seed, step, row), it makes dropout one too; at first it is seeded with DecoderOptions::seed.
+  virtual void SeedDropout(uint64_t seed) = 0;
+
+  // Generation. Sequences of a batch end at the same column; `padding`, int64 [batch], is how many
+  // columns each has to its left. `capacity`: columns in all. ForwardCached takes the ids of the
+  // next columns, [batch, columns], and gives their hidden states as Forward does; it records
+  // nothing.
+  virtual std::unique_ptr<KvCache> NewCache(const at::Tensor& padding, int64_t capacity) = 0;
+  virtual at::Tensor ForwardCached(const at::Tensor& ids, KvCache& cache) = 0;
 };
 
 }  // namespace dropbp::trainer

@@ -1,0 +1,73 @@
+// A droppable unit: a residual branch f_u(x), its own norm included, and what backward through it
+// needs.
+#pragma once
+
+#include <ATen/core/Generator.h>
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "worker/trainer/model/causal_attention.h"
+#include "worker/trainer/model/compute_copy.h"
+#include "worker/trainer/model/kv_cache.h"
+#include "worker/trainer/model/linear_group.h"
+
+namespace dropbp::trainer {
+
+// What all branches of one forward pass share.
+struct ForwardContext {
+  int64_t batch = 0;
+  int64_t sequence = 0;
+  at::Tensor cos;  // fp32 [batch or 1, sequence, head_dim / 2]
+  at::Tensor sin;
+  const at::Generator* dropout = nullptr;  // null: no adapter dropout
+  KvCache* cache = nullptr;                // generation only
+};
+
+// What a recorded forward pass keeps for its backward pass. Norm outputs and SwiGLU outputs are
+// computed again instead.
+struct BranchTape {
+  ForwardContext context;
+  at::Tensor x;  // [rows, hidden]
+  at::Tensor inverse_rms;
+  at::Tensor inner;       // output of the first linear group
+  AttentionResult mixed;  // attention only
+  LinearTape in;
+  LinearTape out;
+};
+
+// norm -> first linear group -> mix (attention or SwiGLU) -> second linear group. Not thread-safe.
+class Branch {
+ public:
+  Branch(ComputeCopy norm, double norm_epsilon, LinearGroup in, LinearGroup out);
+  virtual ~Branch() = default;
+
+  // f(x), [rows, hidden], without recording. Fills `tape` if not null; the value is the same bit
+  // for bit.
+  at::Tensor Forward(const at::Tensor& x, const ForwardContext& context, BranchTape* tape);
+
+  // Gradients of x (undefined unless `input_needed`) and of parameters(), in order.
+  std::vector<at::Tensor> Backward(const BranchTape& tape, const at::Tensor& dy, bool input_needed);
+
+  // Leaves: norm weight, then both linear groups'.
+  std::vector<at::Tensor> parameters() const;
+
+ protected:
+  virtual at::Tensor Mix(const at::Tensor& inner, const ForwardContext& context,
+                         BranchTape* tape) = 0;
+  virtual at::Tensor MixAgain(const BranchTape& tape) = 0;
+  virtual at::Tensor MixGrad(const BranchTape& tape, const at::Tensor& dmixed) = 0;
+
+ private:
+  ComputeCopy norm_;
+  double norm_epsilon_;
+  LinearGroup in_;
+  LinearGroup out_;
+};
+
+// x + f(x). Kept: one recorded node. Dropped: x + stop_gradient(f(x)); nothing of f is recorded.
+at::Tensor ResidualUnit(Branch& branch, const at::Tensor& x, const ForwardContext& context,
+                        bool keep);
+
+}  // namespace dropbp::trainer

@@ -1,0 +1,150 @@
+#include <ATen/ATen.h>
+
+#include <memory>
+#include <utility>
+
+#include "core/base/check.h"
+#include "worker/trainer/model/decoder.h"
+#include "worker/trainer/model/decoder_parts.h"
+#include "worker/trainer/model/elementwise.h"
+#include "worker/trainer/model/kv_cache.h"
+#include "worker/trainer/model/matmul.h"
+#include "worker/trainer/model/recorded.h"
+#include "worker/trainer/model/rope.h"
+#include "worker/trainer/model/token_loss.h"
+
+namespace dropbp::trainer {
+namespace {
+
+class LlamaDecoder : public Decoder {
+ public:
+  LlamaDecoder(DecoderParts parts, uint64_t seed)
+      : parts_(std::move(parts)),
+        rope_(parts_.config.rope_theta, parts_.config.shape.head_dim, parts_.device),
+        dropout_(at::globalContext().defaultGenerator(parts_.device).clone()) {
+    dropout_.set_current_seed(seed);
+  }
+
+  const hf::ModelConfig& config() const override { return parts_.config; }
+  const std::vector<TrainableParameter>& trainable() const override { return parts_.trainable; }
+  void SetTraining(bool training) override { training_ = training; }
+  void SeedDropout(uint64_t seed) override { dropout_.set_current_seed(seed); }
+
+  at::Tensor Forward(const at::Tensor& ids, const MaskRow& keep) override {
+    DROPBP_CHECK(keep.empty() || keep.size() == parts_.units.size());
+    ForwardContext context;
+    context.batch = ids.size(0);
+    context.sequence = ids.size(1);
+    const RopeTable::Angles angles = rope_.First(context.sequence);
+    context.cos = angles.cos;
+    context.sin = angles.sin;
+    context.dropout = training_ ? &dropout_ : nullptr;
+    return Run(ids, keep, context);
+  }
+
+  std::unique_ptr<KvCache> NewCache(const at::Tensor& padding, int64_t capacity) override {
+    const ModelShape& shape = parts_.config.shape;
+    const auto options = at::TensorOptions().dtype(parts_.dtype).device(parts_.device);
+    return std::make_unique<KvCache>(
+        KvCache::Shape{shape.layers, padding.size(0), shape.key_value_heads, capacity,
+                       shape.head_dim},
+        padding, options);
+  }
+
+  at::Tensor ForwardCached(const at::Tensor& ids, KvCache& cache) override {
+    at::NoGradGuard no_grad;
+    ForwardContext context;
+    context.batch = ids.size(0);
+    context.sequence = ids.size(1);
+    const at::Tensor positions = cache.Begin(context.sequence);
+    const RopeTable::Angles angles = rope_.At(positions, cache.capacity());
+    context.cos = angles.cos;
+    context.sin = angles.sin;
+    context.cache = &cache;
+    return Run(ids, {}, context);
+  }
+
+  at::Tensor LossSum(const at::Tensor& hidden, const at::Tensor& targets) override {
+    return TokenLossSum(Rows(hidden), targets.reshape({-1}), parts_.head);
+  }
+
+  at::Tensor Logits(const at::Tensor& hidden) override {
+    at::NoGradGuard no_grad;
+    std::vector<int64_t> shape = hidden.sizes().vec();
+    shape.back() = parts_.config.shape.vocab_size;
+    return LinearForward(Rows(hidden), parts_.head.Get()).to(at::kFloat).view(shape);
+  }
+
+ private:
+  at::Tensor Rows(const at::Tensor& hidden) const {
+    return hidden.reshape({-1, parts_.config.shape.hidden_size});
+  }
+
+  at::Tensor Embed(const at::Tensor& ids) {
+    const at::Tensor flat = ids.to(parts_.device).reshape({-1});
+    const at::Tensor& leaf = parts_.embedding.leaf();
+    if (!AnyRequiresGrad({leaf})) return parts_.embedding.Get().index_select(0, flat);
+    return at::embedding(leaf, flat).to(parts_.dtype);
+  }
+
+  at::Tensor Run(const at::Tensor& ids, const MaskRow& keep, const ForwardContext& context) {
+    at::Tensor x = Embed(ids);
+    for (size_t unit = 0; unit < parts_.units.size(); ++unit) {
+      x = ResidualUnit(*parts_.units[unit], x, context, keep.empty() || keep[unit]);
+    }
+    return FinalNorm(x).view({context.batch, context.sequence, -1});
+  }
+
+  at::Tensor FinalNorm(const at::Tensor& x) {
+    std::vector<at::Tensor> inputs = {x};
+    if (parts_.norm.leaf().defined()) inputs.push_back(parts_.norm.leaf());
+    const bool record = AnyRequiresGrad(inputs);
+    RmsNormResult normed;
+    {
+      at::NoGradGuard no_grad;
+      normed = RmsNorm(x, parts_.norm.Get(), parts_.config.rms_norm_eps);
+    }
+    if (!record) return normed.y;
+    const auto backward = [this, x, inverse_rms = normed.inverse_rms](
+                              const at::Tensor& dy, const std::vector<bool>& needed) {
+      std::vector<at::Tensor> grads(needed.size());
+      if (needed[0]) grads[0] = RmsNormInputGrad(dy, x, parts_.norm.Get(), inverse_rms);
+      if (needed.size() > 1 && needed[1]) grads[1] = RmsNormWeightGrad(dy, x, inverse_rms);
+      return grads;
+    };
+    return Recorded(normed.y, inputs, backward);
+  }
+
+  DecoderParts parts_;
+  RopeTable rope_;
+  at::Generator dropout_;
+  bool training_ = false;
+};
+
+absl::StatusOr<std::unique_ptr<Decoder>> Make(const hf::ModelConfig& config,
+                                              const DecoderOptions& options,
+                                              WeightSource& weights) {
+  try {
+    ASSIGN_OR_RETURN(DecoderParts parts, BuildDecoder(config, options, weights));
+    return std::make_unique<LlamaDecoder>(std::move(parts), options.seed);
+  } catch (const c10::Error& error) {
+    return absl::ResourceExhaustedError(error.what_without_backtrace());
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Decoder>> Decoder::Load(const std::string& model_dir,
+                                                       const DecoderOptions& options) {
+  ASSIGN_OR_RETURN(const hf::ModelConfig config, hf::ReadModelConfig(model_dir));
+  ASSIGN_OR_RETURN(const std::unique_ptr<WeightSource> weights, OpenWeights(model_dir));
+  return Make(config, options, *weights);
+}
+
+absl::StatusOr<std::unique_ptr<Decoder>> Decoder::Random(const hf::ModelConfig& config,
+                                                         const DecoderOptions& options) {
+  const std::unique_ptr<WeightSource> weights = RandomWeights(options.seed);
+  return Make(config, options, *weights);
+}
+
+}  // namespace dropbp::trainer
