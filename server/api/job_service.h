@@ -1,0 +1,37 @@
+// JobService: translates, calls the coordinator, translates back.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include "dropbp/v1/jobs_service.grpc.pb.h"
+#include "server/logs/log_store.h"
+#include "server/run/coordinator.h"
+
+namespace dropbp::server {
+
+// Thread-safe. The coordinator and the logs outlive it.
+class JobServiceImpl : public v1::JobService::CallbackService {
+ public:
+  JobServiceImpl(Coordinator& coordinator, const LogStore& logs)
+      : coordinator_(coordinator), logs_(logs) {}
+
+  grpc::ServerUnaryReactor* CreateJob(grpc::CallbackServerContext* context,
+                                      const v1::CreateJobRequest* request, v1::Job* job) override;
+  grpc::ServerUnaryReactor* GetJob(grpc::CallbackServerContext* context,
+                                   const v1::GetJobRequest* request, v1::Job* job) override;
+  grpc::ServerUnaryReactor* ListJobs(grpc::CallbackServerContext* context,
+                                     const v1::ListJobsRequest* request,
+                                     v1::ListJobsResponse* response) override;
+  grpc::ServerUnaryReactor* CancelJob(grpc::CallbackServerContext* context,
+                                      const v1::CancelJobRequest* request, v1::Job* job) override;
+  grpc::ServerWriteReactor<v1::JobEvent>* WatchJob(grpc::CallbackServerContext* context,
+                                                   const v1::WatchJobRequest* request) override;
+  grpc::ServerWriteReactor<v1::ReadJobLogsResponse>* ReadJobLogs(
+      grpc::CallbackServerContext* context, const v1::ReadJobLogsRequest* request) override;
+
+ private:
+  Coordinator& coordinator_;
+  const LogStore& logs_;
+};
+
+}  // namespace dropbp::server

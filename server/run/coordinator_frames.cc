@@ -1,0 +1,244 @@
+// Coordinator: what agents say. Only a failure of the store ends a session: the agent sends the
+// frame again later. A frame that makes no sense is dropped, since sending it again would not help.
+#include <spdlog/spdlog.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "proto/support/grpc_status.h"
+#include "server/run/coordinator.h"
+#include "server/run/proto_time.h"
+
+namespace dropbp::server {
+namespace {
+
+constexpr size_t kAnswersKept = 16;
+
+std::string HowItEnded(const v1::RankExited& exited) {
+  std::string how;
+  if (!exited.start_error().empty()) {
+    how = absl::StrCat("could not start: ", exited.start_error());
+  } else if (exited.signal() != 0) {
+    how = absl::StrCat("was ended by signal ", exited.signal(), ".");
+  } else if (exited.exit_code() == 0) {
+    how = "ended before the job was done.";
+  } else {
+    how = absl::StrCat("ended with exit code ", exited.exit_code(), ".");
+  }
+  if (exited.last_lines().empty()) return how;
+  return absl::StrCat(how, " Last lines: ", absl::StrJoin(exited.last_lines(), " | "));
+}
+
+absl::Duration CheckDelay(int failed_checks) {
+  return absl::Seconds(5) * (1 << std::min(failed_checks - 1, 4));
+}
+
+}  // namespace
+
+absl::Status Coordinator::Receive(const std::shared_ptr<WorkerOutbox>& outbox,
+                                  const v1::SessionRequest& frame) {
+  absl::MutexLock lock(&mutex_);
+  if (frame.has_hello()) {
+    RETURN_IF_ERROR(OnHello(outbox, frame.hello()));
+    RunSchedule();
+    return absl::OkStatus();
+  }
+  KnownWorker* worker = workers_.FindByOutbox(outbox.get());
+  if (worker == nullptr) {
+    return WithReason(absl::FailedPreconditionError("the first message of a session must be hello"),
+                      "HELLO_MISSING");
+  }
+  worker->last_seen = clock_.Now();
+  if (frame.has_heartbeat() || frame.sequence() <= worker->taken_in) return absl::OkStatus();
+  RETURN_IF_ERROR(Dispatch(*worker, frame));
+  worker->taken_in = frame.sequence();
+  RemoveEnded();
+  return absl::OkStatus();
+}
+
+absl::Status Coordinator::Dispatch(KnownWorker& worker, const v1::SessionRequest& frame) {
+  switch (frame.body_case()) {
+    case v1::SessionRequest::kPrepareResult:
+      RETURN_IF_ERROR(OnPrepareResult(worker, frame.prepare_result()));
+      RunSchedule();
+      return absl::OkStatus();
+    case v1::SessionRequest::kRankReport:
+      return OnRankReport(worker, frame.rank_report());
+    case v1::SessionRequest::kRankFinished:
+      return OnRankFinished(worker, frame.rank_finished());
+    case v1::SessionRequest::kRankExited:
+      RETURN_IF_ERROR(OnRankExited(worker, frame.rank_exited()));
+      RunSchedule();
+      return absl::OkStatus();
+    case v1::SessionRequest::kRankLog:
+      OnRankLog(frame.rank_log());
+      return absl::OkStatus();
+    default:  // a message of a newer agent
+      return absl::OkStatus();
+  }
+}
+
+absl::Status Coordinator::OnPrepareResult(KnownWorker& worker, const v1::PrepareResult& result) {
+  LiveRun* live = FindRun(result.job_id());
+  const bool awaited =
+      live != nullptr && live->run.state() == JobState::kPreparing && live->preparer == worker.id();
+  if (awaited && result.error().empty()) {
+    RETURN_IF_ERROR(OnPrepared(*live, result));
+  } else if (awaited && result.retryable() &&
+             live->failed_checks < static_cast<int>(live->run.spec.max_restarts)) {
+    RETURN_IF_ERROR(Apply(
+        *live, Requeued{absl::StrCat("The check is repeated soon; it failed: ", result.error())}));
+    live->next_check = clock_.Now() + CheckDelay(++live->failed_checks);
+    live->pending_reason.clear();
+  } else if (awaited) {
+    RETURN_IF_ERROR(Apply(*live, PreparationFailed{result.error()}));
+  }
+  if (awaited) live->preparer.clear();
+  if (worker.preparing == result.job_id()) worker.preparing.clear();
+  return absl::OkStatus();
+}
+
+absl::Status Coordinator::OnPrepared(LiveRun& live, const v1::PrepareResult& result) {
+  absl::StatusOr<JobPlanner> planner =
+      JobPlanner::Make(live.run.spec, result.model_shape(), result.dataset_report());
+  if (!planner.ok()) {
+    return Apply(live, PreparationFailed{std::string(planner.status().message())});
+  }
+  return Apply(live, PreparationSucceeded{.report = result.dataset_report(),
+                                          .shape = result.model_shape(),
+                                          .plan = planner->Describe(),
+                                          .total_steps = planner->total_steps()});
+}
+
+absl::Status Coordinator::OnRankReport(KnownWorker& worker, const v1::RankReport& report) {
+  LiveRun* live = FindRank(worker, report.job_id(), report.attempt(), report.rank());
+  if (live == nullptr || !live->run.Active()) {
+    StopStrangers(worker);
+    return absl::OkStatus();
+  }
+  const v1::TrainerReport& body = report.report();
+  switch (body.body_case()) {
+    case v1::TrainerReport::kReady:
+      return OnReady(*live, report.rank());
+    case v1::TrainerReport::kStep:
+      return OnStep(*live, report.rank(), body.step());
+    case v1::TrainerReport::kProbe:
+      return OnProbe(*live, report.rank(), body.probe());
+    case v1::TrainerReport::kPlanDigest:
+      return OnDigest(*live, report.rank(), body.plan_digest());
+    case v1::TrainerReport::kFailure:
+      return Apply(*live, RankFailed{report.rank(), body.failure()});
+    case v1::TrainerReport::kKv:
+      OnKeyValue(*live, report.rank(), body.kv());
+      return absl::OkStatus();
+    default:
+      return absl::OkStatus();
+  }
+}
+
+absl::Status Coordinator::OnReady(LiveRun& live, int rank) {
+  RETURN_IF_ERROR(Apply(live, GangReady{}));
+  RankWatch& watch = live.watches[static_cast<size_t>(rank)];
+  watch.ready = true;
+  watch.heard = clock_.Now();
+  PumpMasks(live);
+  return absl::OkStatus();
+}
+
+absl::Status Coordinator::OnStep(LiveRun& live, int rank, const v1::StepReport& report) {
+  if (live.planner) {
+    const absl::Status masks = live.planner->CheckMasks(rank, report);
+    if (!masks.ok()) return Apply(live, PromiseBroken{std::string(masks.message())});
+  }
+  RETURN_IF_ERROR(Apply(live, GangReady{}));
+  const absl::Time now = clock_.Now();
+  RankWatch& watch = live.watches[static_cast<size_t>(rank)];
+  watch.ready = true;
+  Placement& placement = live.run.ranks[static_cast<size_t>(rank)];
+  if (!live.progress.Count(rank, placement, report, now)) return absl::OkStatus();
+  watch.heard = now;
+  live.dirty = true;
+  v1::Job& job = live.run.job;
+  *job.mutable_progress() = live.progress.progress();
+  if (!job.has_start_time()) *job.mutable_start_time() = ToProto(now);
+  PumpMasks(live);
+  if (rank != 0) return absl::OkStatus();
+  live.unsaved_steps.push_back(report);
+  v1::JobEvent event;
+  event.set_type(v1::JobEvent::STEP);
+  event.set_state(job.state());
+  event.set_attempt(job.attempt());
+  *event.mutable_time() = ToProto(now);
+  *event.mutable_progress() = job.progress();
+  Notify(live, event);
+  return absl::OkStatus();
+}
+
+absl::Status Coordinator::OnProbe(LiveRun& live, int rank, const v1::ProbeReport& report) {
+  if (!live.planner) return absl::OkStatus();
+  // Tried on a copy: the report comes again if the store fails.
+  JobPlanner planner = *live.planner;
+  const absl::StatusOr<bool> complete = planner.AddProbe(report);
+  if (!complete.ok()) {
+    return Apply(live, PromiseBroken{std::string(complete.status().message())});
+  }
+  const v1::DropPlan plan = planner.Describe();
+  RETURN_IF_ERROR(Apply(
+      live,
+      PlanChanged{.plan = plan,
+                  .message = absl::StrCat("Sensitivities are measured: plan ", plan.version(), " (",
+                                          plan.allocation(), ") from step ", plan.first_step(),
+                                          ", planned drop rate ", plan.planned_drop_rate(), "."),
+                  .probe = {rank, report}}));
+  live.planner = std::move(planner);
+  PumpMasks(live);
+  return absl::OkStatus();
+}
+
+absl::Status Coordinator::OnDigest(LiveRun& live, int rank, const v1::PlanDigest& digest) {
+  if (!live.planner) return absl::OkStatus();
+  const absl::Status same = live.planner->CheckDigest(rank, digest);
+  return same.ok() ? same : Apply(live, PromiseBroken{std::string(same.message())});
+}
+
+void Coordinator::OnKeyValue(LiveRun& live, int rank, const v1::KvRequest& request) {
+  for (RankAnswer& answer : live.rendezvous.Handle(rank, request)) {
+    auto& answers = live.watches[static_cast<size_t>(answer.rank)].answers;
+    answers.push_back(answer.response);
+    if (answers.size() > kAnswersKept) answers.pop_front();
+    v1::TrainerCommand command;
+    *command.mutable_kv() = std::move(answer.response);
+    SendCommand(live, answer.rank, std::move(command));
+  }
+}
+
+absl::Status Coordinator::OnRankFinished(KnownWorker& worker, const v1::RankFinished& finished) {
+  LiveRun* live = FindRank(worker, finished.job_id(), finished.attempt(), finished.rank());
+  if (live == nullptr) return absl::OkStatus();
+  for (const v1::Artifact& artifact : finished.finished().artifacts()) {
+    if (artifacts_.Has(artifact.sha256()) || !live->run.Active()) continue;
+    return Apply(*live, PromiseBroken{absl::StrCat("Rank ", finished.rank(),
+                                                   " finished, but its "
+                                                   "file '",
+                                                   artifact.name(), "' (SHA-256 ",
+                                                   artifact.sha256(), ") was not uploaded.")});
+  }
+  return Apply(*live, RankFinished{finished.rank(), finished.finished()});
+}
+
+absl::Status Coordinator::OnRankExited(KnownWorker& worker, const v1::RankExited& exited) {
+  LiveRun* live = FindRank(worker, exited.job_id(), exited.attempt(), exited.rank());
+  if (live != nullptr) {
+    RETURN_IF_ERROR(Apply(*live, RankExited{exited.rank(), HowItEnded(exited)}));
+  }
+  workers_.Release(worker.id(), exited.job_id(), exited.attempt(), exited.rank());
+  return absl::OkStatus();
+}
+
+void Coordinator::OnRankLog(const v1::RankLog& log) {
+  if (!IsLegalJobId(log.job_id())) return;  // it names a folder
+  const absl::Status status = logs_.Append(
+      {.job_id = log.job_id(), .attempt = log.attempt(), .rank = log.rank()}, log.text());
+  if (!status.ok()) spdlog::warn("{}", status.ToString());
+}
+
+}  // namespace dropbp::server

@@ -1,0 +1,171 @@
+// Coordinator: what users ask for.
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
+#include <algorithm>
+#include <random>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/base/files.h"
+#include "core/job/job_fields.h"
+#include "proto/support/grpc_status.h"
+#include "proto/support/job_spec_proto.h"
+#include "server/run/coordinator.h"
+#include "server/run/proto_time.h"
+
+namespace dropbp::server {
+namespace {
+
+constexpr size_t kMaxRequestId = 128;
+
+std::string RandomJobId() {
+  std::random_device random;
+  return absl::StrFormat("job-%08x", random());
+}
+
+// Equal for equal requests, whatever order their map fields came in.
+std::string ContentHash(v1::CreateJobRequest request) {
+  request.clear_request_id();
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    request.SerializeToCodedStream(&coded);
+  }
+  return Sha256Hex(bytes);
+}
+
+std::vector<FieldViolation> ViolationsOf(const v1::CreateJobRequest& request, const JobSpec& spec) {
+  std::vector<FieldViolation> violations;
+  if (!request.job_id().empty() && !IsLegalJobId(request.job_id())) {
+    violations.push_back({"job_id", absl::StrCat("found '", request.job_id(),
+                                                 "', legal is ^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")});
+  }
+  if (request.request_id().size() > kMaxRequestId) {
+    violations.push_back({"request_id", absl::StrCat("found ", request.request_id().size(),
+                                                     " bytes, legal are at most ", kMaxRequestId)});
+  }
+  for (FieldViolation& violation : ValidateJobSpec(spec)) {
+    violations.push_back({absl::StrCat("spec.", violation.field), violation.description});
+  }
+  return violations;
+}
+
+}  // namespace
+
+absl::Status Coordinator::CheckDataset(const JobSpec& spec) const {
+  if (artifacts_.Has(spec.dataset.artifact)) return absl::OkStatus();
+  return WithReason(absl::FailedPreconditionError(
+                        absl::StrCat("spec.dataset.artifact: no artifact has SHA-256 '",
+                                     spec.dataset.artifact, "'; upload the dataset first")),
+                    "DATASET_NOT_FOUND");
+}
+
+absl::StatusOr<v1::Job> Coordinator::CreateJob(const v1::CreateJobRequest& request) {
+  const JobSpec spec = JobSpecFromProto(request.spec());
+  if (const auto violations = ViolationsOf(request, spec); !violations.empty()) {
+    return InvalidFields(violations);
+  }
+  NewJob created{
+      .job = {}, .request_id = request.request_id(), .content_hash = ContentHash(request)};
+  created.job.set_job_id(request.job_id().empty() ? RandomJobId() : request.job_id());
+  *created.job.mutable_spec() = JobSpecToProto(spec);
+  created.job.set_state(v1::Job::QUEUED);
+  *created.job.mutable_create_time() = ToProto(clock_.Now());
+
+  absl::MutexLock lock(&mutex_);
+  if (request.validate_only()) return created.job;
+  if (!created.request_id.empty()) {
+    absl::StatusOr<v1::Job> answer = store_->FindAnswer(created.request_id, created.content_hash);
+    if (!absl::IsNotFound(answer.status())) return answer;
+  }
+  RETURN_IF_ERROR(CheckDataset(spec));
+  ASSIGN_OR_RETURN(const v1::Job job, store_->Create(created));
+  LiveRun& live = runs_[job.job_id()];
+  live.create_order = store_->newest_order();
+  live.run.job = job;
+  live.run.spec = spec;
+  RunSchedule();
+  return job;
+}
+
+v1::Job Coordinator::Decorated(const LiveRun& live) const {
+  v1::Job job = live.run.job;
+  if (!live.pending_reason.empty() && live.run.ranks.empty() &&
+      (job.state() == v1::Job::QUEUED || job.state() == v1::Job::RESTARTING)) {
+    job.set_state_message(live.pending_reason);
+  }
+  if (job.state() == v1::Job::QUEUED) job.set_queue_position(live.queue_position);
+  return job;
+}
+
+absl::StatusOr<v1::Job> Coordinator::GetJob(const std::string& job_id) {
+  absl::MutexLock lock(&mutex_);
+  if (const LiveRun* live = FindRun(job_id)) return Decorated(*live);
+  return store_->Get(job_id);
+}
+
+absl::StatusOr<JobPage> Coordinator::ListJobs(const JobQuery& query) {
+  absl::MutexLock lock(&mutex_);
+  ASSIGN_OR_RETURN(JobPage page, store_->List(query));
+  for (v1::Job& job : page.jobs) {
+    if (const LiveRun* live = FindRun(job.job_id())) job = Decorated(*live);
+  }
+  return page;
+}
+
+absl::StatusOr<v1::Job> Coordinator::CancelJob(const std::string& job_id) {
+  absl::MutexLock lock(&mutex_);
+  LiveRun* live = FindRun(job_id);
+  if (live == nullptr) {
+    ASSIGN_OR_RETURN(const v1::Job job, store_->Get(job_id));
+    if (job.state() == v1::Job::CANCELLED) return job;
+    return WithReason(
+        absl::FailedPreconditionError(
+            absl::StrCat("job '", job_id, "' has ended: it is ", v1::Job::State_Name(job.state()))),
+        "JOB_ENDED");
+  }
+  RETURN_IF_ERROR(Apply(*live, CancelRequested{}));
+  const v1::Job job = Decorated(*live);
+  RunSchedule();
+  return job;
+}
+
+absl::Status Coordinator::Watch(const std::string& job_id, int64_t after_sequence,
+                                std::shared_ptr<JobWatcher> watcher) {
+  absl::MutexLock lock(&mutex_);
+  RETURN_IF_ERROR(store_->Get(job_id).status());
+  ASSIGN_OR_RETURN(const std::vector<v1::JobEvent> events,
+                   store_->EventsAfter(job_id, after_sequence));
+  for (const v1::JobEvent& event : events) watcher->OnEvent(event);
+  if (LiveRun* live = FindRun(job_id)) {
+    live->watchers.push_back(std::move(watcher));
+  } else {
+    watcher->OnEnd(absl::OkStatus());
+  }
+  return absl::OkStatus();
+}
+
+void Coordinator::Unwatch(const std::string& job_id, const JobWatcher* watcher) {
+  absl::MutexLock lock(&mutex_);
+  LiveRun* live = FindRun(job_id);
+  if (live == nullptr) return;
+  auto& watchers = live->watchers;
+  watchers.erase(std::remove_if(watchers.begin(), watchers.end(),
+                                [watcher](const auto& one) { return one.get() == watcher; }),
+                 watchers.end());
+}
+
+std::vector<v1::Worker> Coordinator::ListWorkers() {
+  absl::MutexLock lock(&mutex_);
+  return workers_.Describe();
+}
+
+bool Coordinator::HasEnded(const std::string& job_id) {
+  absl::MutexLock lock(&mutex_);
+  return FindRun(job_id) == nullptr;
+}
+
+}  // namespace dropbp::server

@@ -1,0 +1,79 @@
+// Coordinator: taking up stored jobs after a restart. Gangs that train go on untouched: their
+// agents reconnect, list their ranks, and send what was not acknowledged. Workers of stored runs
+// have one lease to come back.
+#include <spdlog/spdlog.h>
+
+#include "absl/strings/str_cat.h"
+#include "proto/support/job_spec_proto.h"
+#include "server/run/coordinator.h"
+
+namespace dropbp::server {
+
+Coordinator::Coordinator(CoordinatorOptions options, std::unique_ptr<JobStore> store,
+                         const ArtifactStore& artifacts, LogStore& logs, const Clock& clock)
+    : options_(std::move(options)),
+      artifacts_(artifacts),
+      clock_(clock),
+      store_(std::move(store)),
+      logs_(logs),
+      last_tick_(clock.Now()),
+      last_flush_(clock.Now()) {}
+
+absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Open(CoordinatorOptions options,
+                                                               std::unique_ptr<JobStore> store,
+                                                               const ArtifactStore& artifacts,
+                                                               LogStore& logs, const Clock& clock) {
+  std::unique_ptr<Coordinator> coordinator(
+      new Coordinator(std::move(options), std::move(store), artifacts, logs, clock));
+  RETURN_IF_ERROR(coordinator->Recover());
+  return coordinator;
+}
+
+absl::Status Coordinator::Recover() {
+  absl::MutexLock lock(&mutex_);
+  ASSIGN_OR_RETURN(std::vector<StoredJob> jobs, store_->LoadActive());
+  for (StoredJob& stored : jobs) RETURN_IF_ERROR(RecoverJob(std::move(stored)));
+  if (!jobs.empty()) spdlog::info("took up {} stored jobs", jobs.size());
+  RunSchedule();
+  return absl::OkStatus();
+}
+
+absl::Status Coordinator::RecoverJob(StoredJob stored) {
+  const absl::Time now = clock_.Now();
+  LiveRun& live = runs_[stored.job.job_id()];
+  live.create_order = stored.create_order;
+  live.run.spec = JobSpecFromProto(stored.job.spec());
+  live.run.job = std::move(stored.job);
+  live.run.shape = std::move(stored.shape);
+  live.run.ranks = std::move(stored.placements);
+  live.watches.assign(live.run.ranks.size(), RankWatch{.heard = now});
+  live.attempt_start = now;
+  live.progress.Restore(live.run.job.progress(), stored.recent_steps);
+  for (const Placement& rank : live.run.ranks) {
+    if (!rank.gone) workers_.Expect(rank.worker_id, now);
+  }
+  if (live.run.state() == JobState::kRunning) {
+    ASSIGN_OR_RETURN(live.planner, JobPlanner::Make(live.run.spec, *live.run.shape,
+                                                    live.run.job.dataset_report()));
+    for (const StoredProbe& probe : stored.probes) {
+      RETURN_IF_ERROR(live.planner->AddProbe(probe.report).status());
+    }
+    for (size_t rank = 0; rank < live.watches.size(); ++rank) live.watches[rank].ready = true;
+  }
+  return SettleRecovered(live);
+}
+
+absl::Status Coordinator::SettleRecovered(LiveRun& live) {
+  switch (live.run.state()) {
+    case JobState::kPreparing:
+      return Apply(live, Requeued{"The coordinator restarted."});
+    case JobState::kStarting:
+      return Apply(live, RendezvousLost{});
+    case JobState::kCancelling:
+      return Apply(live, RanksLost{});  // ends the job if no rank is left to wait for
+    default:
+      return absl::OkStatus();
+  }
+}
+
+}  // namespace dropbp::server

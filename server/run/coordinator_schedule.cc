@@ -1,0 +1,120 @@
+// Coordinator: from the queue to checked data and started gangs.
+#include <spdlog/spdlog.h>
+
+#include "absl/strings/str_cat.h"
+#include "proto/support/job_spec_proto.h"
+#include "server/run/coordinator.h"
+#include "server/run/proto_time.h"
+
+namespace dropbp::server {
+
+std::vector<WaitingJob> Coordinator::Waiting() {
+  std::vector<WaitingJob> waiting;
+  for (auto& [job_id, live] : runs_) {
+    const JobState state = live.run.state();
+    const bool prepared = live.run.shape.has_value();
+    const bool waits = state == JobState::kQueued || (state == JobState::kPreparing && prepared) ||
+                       (state == JobState::kRestarting && live.run.ranks.empty());
+    live.queue_position = 0;
+    if (!waits || clock_.Now() < live.next_check) continue;
+    waiting.push_back({.job_id = job_id,
+                       .priority = live.run.spec.priority,
+                       .create_order = live.create_order,
+                       .model = live.run.spec.model,
+                       .ranks = static_cast<int>(live.run.spec.resources.ranks),
+                       .device = live.run.spec.resources.device,
+                       .prepared = prepared});
+  }
+  return waiting;
+}
+
+void Coordinator::RunSchedule() {
+  const Schedule schedule = MakeSchedule(Waiting(), workers_.Pool());
+  for (const Decision& decision : schedule.decisions) Execute(decision);
+  NoteQueue(schedule);
+  RemoveEnded();
+}
+
+void Coordinator::Execute(const Decision& decision) {
+  LiveRun* live = FindRun(decision.job_id);
+  if (live == nullptr) return;
+  const absl::Status status = decision.kind == Decision::Kind::kPrepare
+                                  ? Prepare(*live, decision.worker_id)
+                                  : Place(*live, decision.ranks);
+  // Nothing was sent; the next round decides again.
+  if (!status.ok()) spdlog::error("job {}: {}", decision.job_id, status.ToString());
+}
+
+absl::Status Coordinator::Prepare(LiveRun& live, const std::string& worker_id) {
+  RETURN_IF_ERROR(Apply(live, PreparationStarted{worker_id}));
+  live.preparer = worker_id;
+  workers_.Find(worker_id)->preparing = live.run.job.job_id();
+  v1::SessionResponse frame;
+  frame.mutable_prepare_job()->set_job_id(live.run.job.job_id());
+  *frame.mutable_prepare_job()->mutable_spec() = live.run.job.spec();
+  workers_.Send(worker_id, std::move(frame));
+  return absl::OkStatus();
+}
+
+absl::Status Coordinator::Place(LiveRun& live, const std::vector<RankSlot>& slots) {
+  ASSIGN_OR_RETURN(JobPlanner planner,
+                   JobPlanner::Make(live.run.spec, *live.run.shape, live.run.job.dataset_report()));
+  Placed placed{.ranks = {}, .plan = planner.Describe()};
+  for (const RankSlot& slot : slots) {
+    placed.ranks.push_back({.worker_id = slot.worker_id,
+                            .incarnation = workers_.Find(slot.worker_id)->hello.incarnation(),
+                            .slot = slot.slot});
+  }
+  RETURN_IF_ERROR(Apply(live, placed));
+  const absl::Time now = clock_.Now();
+  if (live.run.job.attempt() == 1) {
+    options_.on_queue_wait(now - FromProto(live.run.job.create_time()));
+  }
+  live.planner = std::move(planner);
+  live.progress.Reset(live.planner->total_steps());
+  live.rendezvous = Rendezvous();
+  live.watches.assign(slots.size(), RankWatch{.heard = now});
+  live.attempt_start = now;
+  live.pending_reason.clear();
+  SendStart(live);
+  return absl::OkStatus();
+}
+
+void Coordinator::SendStart(const LiveRun& live) {
+  std::map<std::string, v1::SessionResponse> frames;
+  const v1::Job& job = live.run.job;
+  for (size_t rank = 0; rank < live.run.ranks.size(); ++rank) {
+    const Placement& placement = live.run.ranks[rank];
+    v1::StartRanks* order = frames[placement.worker_id].mutable_start_ranks();
+    v1::RankPlacement* entry = order->add_ranks();
+    entry->set_rank(static_cast<int>(rank));
+    entry->set_slot(placement.slot);
+    workers_.Find(placement.worker_id)->uses[placement.slot] = {.job_id = job.job_id(),
+                                                                .attempt = job.attempt(),
+                                                                .rank = static_cast<int>(rank),
+                                                                .told_to_stop = false};
+  }
+  for (auto& [worker_id, frame] : frames) {
+    v1::StartRanks* order = frame.mutable_start_ranks();
+    order->set_job_id(job.job_id());
+    order->set_attempt(job.attempt());
+    *order->mutable_spec() = job.spec();
+    order->set_world_size(static_cast<int>(live.run.ranks.size()));
+    workers_.Send(worker_id, std::move(frame));
+  }
+}
+
+void Coordinator::NoteQueue(const Schedule& schedule) {
+  int position = 0;
+  for (const std::string& job_id : schedule.queue) {
+    LiveRun* live = FindRun(job_id);
+    if (live == nullptr) continue;
+    live->pending_reason = schedule.pending_reason.at(job_id);
+    if (live->run.state() == JobState::kPreparing) {
+      ApplyOrLog(*live, Requeued{absl::StrCat("The data is checked; ", live->pending_reason)});
+    }
+    if (live->run.state() == JobState::kQueued) live->queue_position = ++position;
+  }
+}
+
+}  // namespace dropbp::server

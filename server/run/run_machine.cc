@@ -1,0 +1,239 @@
+#include "server/run/run_machine.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/run/proto_time.h"
+
+namespace dropbp::server {
+namespace {
+
+// A trainer asked by its user saves nothing yet, but ends between two steps.
+constexpr absl::Duration kCancelGrace = absl::Seconds(5);
+// Ranks of a broken gang hang in collectives: no use to wait for them.
+constexpr absl::Duration kBrokenGangGrace = absl::Seconds(1);
+
+// Builds the reaction to one event.
+class Reactor {
+ public:
+  Reactor(const Run& run, absl::Time now) : now_(now) { out_.next = run; }
+
+  void operator()(const PreparationStarted& event) {
+    Move(JobState::kPreparing,
+         absl::StrCat("Worker '", event.worker_id, "' checks the model and the data."));
+  }
+  void operator()(const PreparationSucceeded& event);
+  void operator()(const PreparationFailed& event) { Fail(event.error); }
+  void operator()(const Requeued& event) { Move(JobState::kQueued, event.why); }
+  void operator()(const Placed& event);
+  void operator()(const GangReady&) {
+    if (state() == JobState::kStarting) Move(JobState::kRunning, "All ranks have met; training.");
+  }
+  void operator()(const PlanChanged& event);
+  void operator()(const RankFinished& event);
+  void operator()(const RankExited& event);
+  void operator()(const RankFailed& event);
+  void operator()(const RanksLost& event);
+  void operator()(const Stalled& event) { Break(event.why, /*charged=*/true); }
+  void operator()(const RendezvousLost&) {
+    Break("The coordinator restarted while the ranks were meeting.", /*charged=*/false);
+  }
+  void operator()(const PromiseBroken& event) { Fail(event.what); }
+  void operator()(const CancelRequested&);
+
+  Reaction Finish();
+
+ private:
+  JobState state() const { return out_.next.state(); }
+  v1::Job& job() { return out_.next.job; }
+
+  v1::JobEvent& AddEvent(v1::JobEvent::Type type, std::string message);
+  void Move(JobState to, std::string message);
+  void End(JobState to, std::string message);
+  void Fail(const std::string& message);
+  // The gang cannot go on: restart it, or give up if its crashes used up the budget.
+  void Break(const std::string& why, bool charged);
+  void MarkGone(int rank);
+  // What had to wait for the last process of the gang.
+  void AfterRanksGone();
+
+  const absl::Time now_;
+  Reaction out_;
+};
+
+v1::JobEvent& Reactor::AddEvent(v1::JobEvent::Type type, std::string message) {
+  v1::JobEvent& event = out_.change.events.emplace_back();
+  event.set_type(type);
+  event.set_message(std::move(message));
+  event.set_state(job().state());
+  *event.mutable_time() = ToProto(now_);
+  out_.changed = true;
+  return event;
+}
+
+void Reactor::Move(JobState to, std::string message) {
+  job().set_state(static_cast<v1::Job::State>(to));
+  job().set_state_message(message);
+  AddEvent(v1::JobEvent::STATE_CHANGED, std::move(message));
+}
+
+void Reactor::End(JobState to, std::string message) {
+  *job().mutable_end_time() = ToProto(now_);
+  job().mutable_progress()->clear_eta();
+  Move(to, std::move(message));
+  *out_.change.events.back().mutable_progress() = job().progress();
+  out_.next.ranks.clear();
+}
+
+void Reactor::Fail(const std::string& message) {
+  out_.stop = StopGang{message, kBrokenGangGrace};
+  End(JobState::kFailed, message);
+}
+
+void Reactor::Break(const std::string& why, bool charged) {
+  if (!out_.next.Active()) {
+    // The gang is being stopped already; what else broke is worth knowing.
+    AddEvent(v1::JobEvent::INCIDENT, why);
+    return;
+  }
+  if (charged && job().restarts() >= out_.next.spec.max_restarts) {
+    Fail(absl::StrCat(why, " Gave up after ", job().restarts(),
+                      " restarts (max_restarts = ", out_.next.spec.max_restarts, ")."));
+    return;
+  }
+  AddEvent(v1::JobEvent::INCIDENT, why);
+  if (charged) job().set_restarts(job().restarts() + 1);
+  out_.stop = StopGang{why, kBrokenGangGrace};
+  Move(JobState::kRestarting, absl::StrCat("Restarting (", job().restarts(), " of ",
+                                           out_.next.spec.max_restarts, " charged): ", why));
+}
+
+void Reactor::MarkGone(int rank) {
+  out_.next.ranks[static_cast<size_t>(rank)].gone = true;
+  out_.changed = true;
+}
+
+void Reactor::AfterRanksGone() {
+  if (!out_.next.GangGone()) return;
+  if (state() == JobState::kCancelling) End(JobState::kCancelled, "Cancelled on request.");
+  if (state() == JobState::kRestarting) {
+    out_.next.ranks.clear();
+    job().clear_workers();
+  }
+}
+
+void Reactor::operator()(const PreparationSucceeded& event) {
+  *job().mutable_dataset_report() = event.report;
+  *job().mutable_plan() = event.plan;
+  job().mutable_progress()->set_total_steps(event.total_steps);
+  out_.next.shape = event.shape;
+  out_.change.shape = event.shape;
+  AddEvent(v1::JobEvent::PLAN_CHANGED,
+           absl::StrCat("The data is checked: ", event.report.samples(), " samples, ",
+                        event.report.supervised_tokens(), " of ", event.report.tokens(),
+                        " tokens carry loss; ", event.total_steps,
+                        " steps. Planned drop rate: ", event.plan.planned_drop_rate(), "."));
+}
+
+void Reactor::operator()(const Placed& event) {
+  if (!IsLegalMove(state(), JobState::kStarting)) {
+    Move(JobState::kPreparing, "Devices are free.");
+  }
+  job().set_attempt(job().attempt() + 1);
+  job().clear_workers();
+  for (const Placement& rank : event.ranks) job().add_workers(rank.worker_id);
+  job().clear_start_time();
+  *job().mutable_plan() = event.plan;
+  const int64_t total_steps = job().progress().total_steps();
+  job().clear_progress();
+  job().mutable_progress()->set_total_steps(total_steps);
+  out_.next.ranks = event.ranks;
+  out_.change.new_attempt = true;
+  std::vector<std::string> workers(job().workers().begin(), job().workers().end());
+  workers.erase(std::unique(workers.begin(), workers.end()), workers.end());
+  Move(JobState::kStarting, absl::StrCat("Attempt ", job().attempt(), ": ", event.ranks.size(),
+                                         event.ranks.size() == 1 ? " rank" : " ranks", " on ",
+                                         absl::StrJoin(workers, ", "), "."));
+}
+
+void Reactor::operator()(const PlanChanged& event) {
+  out_.change.probe = event.probe;
+  out_.changed = true;
+  if (event.plan.version() == job().plan().version()) return;  // more ranks' probes are awaited
+  *job().mutable_plan() = event.plan;
+  AddEvent(v1::JobEvent::PLAN_CHANGED, event.message);
+}
+
+void Reactor::operator()(const RankFinished& event) {
+  if (state() == JobState::kRestarting) return;  // too late: another rank is lost
+  std::vector<Placement>& ranks = out_.next.ranks;
+  ranks[static_cast<size_t>(event.rank)].finished = true;
+  out_.changed = true;
+  if (event.rank == 0) *job().mutable_artifacts() = event.finished.artifacts();
+  if (!std::all_of(ranks.begin(), ranks.end(), [](const auto& rank) { return rank.finished; })) {
+    return;
+  }
+  End(JobState::kSucceeded, absl::StrCat("Finished after ", event.finished.steps(), " steps."));
+}
+
+void Reactor::operator()(const RankExited& event) {
+  const Placement& rank = out_.next.ranks[static_cast<size_t>(event.rank)];
+  if (rank.gone) return;
+  const bool expected = rank.finished || !out_.next.Active();
+  MarkGone(event.rank);
+  if (!expected) Break(absl::StrCat("Rank ", event.rank, " ", event.how), /*charged=*/true);
+  AfterRanksGone();
+}
+
+void Reactor::operator()(const RankFailed& event) {
+  const std::string message = absl::StrCat("Rank ", event.rank, ": ", event.failure.message());
+  if (!out_.next.Active()) return;
+  if (event.failure.kind() == v1::TrainerFailure::USER_ERROR ||
+      event.failure.kind() == v1::TrainerFailure::INTERNAL) {
+    Fail(message);
+  } else {
+    Break(message, /*charged=*/true);
+  }
+}
+
+void Reactor::operator()(const RanksLost& event) {
+  bool unfinished = false;
+  for (int rank : event.ranks) {
+    const Placement& lost = out_.next.ranks[static_cast<size_t>(rank)];
+    if (lost.gone) continue;
+    unfinished |= !lost.finished;
+    MarkGone(rank);
+  }
+  if (unfinished && out_.next.Active()) Break(event.why, /*charged=*/false);
+  AfterRanksGone();
+}
+
+void Reactor::operator()(const CancelRequested&) {
+  if (state() == JobState::kCancelling) return;
+  out_.stop = StopGang{"The job was cancelled.", kCancelGrace};
+  Move(JobState::kCancelling, "Cancelling on request.");
+  AfterRanksGone();
+}
+
+Reaction Reactor::Finish() {
+  out_.change.job = job();
+  out_.change.placements = out_.next.ranks;
+  return std::move(out_);
+}
+
+}  // namespace
+
+bool Run::Active() const { return state() == JobState::kStarting || state() == JobState::kRunning; }
+
+bool Run::GangGone() const {
+  return std::all_of(ranks.begin(), ranks.end(), [](const Placement& rank) { return rank.gone; });
+}
+
+Reaction React(const Run& run, const RunEvent& event, absl::Time now) {
+  Reactor reactor(run, now);
+  std::visit(reactor, event);
+  return reactor.Finish();
+}
+
+}  // namespace dropbp::server

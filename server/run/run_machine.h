@@ -1,0 +1,115 @@
+// The run state machine: what one event does to one job. Pure: it reads a run and returns the run
+// as it will be, what must be made durable, and what must be told to the gang. Whoever calls it
+// stores first and acts afterwards, so an attempt that was started is always known to the store,
+// and a failed write leaves everything as it was.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "core/job/job_spec.h"
+#include "core/job/job_state.h"
+#include "dropbp/v1/jobs.pb.h"
+#include "dropbp/v1/worker_gateway.pb.h"
+#include "server/store/job_store.h"
+
+namespace dropbp::server {
+
+// A job that has not ended, and its gang.
+struct Run {
+  v1::Job job;
+  JobSpec spec;
+  std::optional<v1::ModelShape> shape;  // set once the model and data are checked
+  std::vector<Placement>
+      ranks;  // of the current attempt, by rank; kept until the whole gang is gone
+
+  JobState state() const { return static_cast<JobState>(job.state()); }
+  // Whether the gang is meant to train: STARTING or RUNNING.
+  bool Active() const;
+  // Whether no process of the gang can be alive any more.
+  bool GangGone() const;
+};
+
+// What can happen to a run.
+struct PreparationStarted {
+  std::string worker_id;
+};
+struct PreparationSucceeded {
+  v1::DatasetReport report;
+  v1::ModelShape shape;
+  v1::DropPlan plan;
+  int64_t total_steps = 0;
+};
+// A check that cannot be repeated with another result.
+struct PreparationFailed {
+  std::string error;
+};
+// Back into the queue: the check is to be repeated, or it passed and devices are awaited.
+struct Requeued {
+  std::string why;
+};
+// The scheduler found slots for every rank; begins the next attempt.
+struct Placed {
+  std::vector<Placement> ranks;
+  v1::DropPlan plan;
+};
+struct GangReady {};
+struct PlanChanged {
+  v1::DropPlan plan;
+  std::string message;
+  StoredProbe probe;
+};
+struct RankFinished {
+  int rank = 0;
+  v1::TrainerFinished finished;
+};
+struct RankExited {
+  int rank = 0;
+  std::string how;  // "was ended by signal 9", ...
+};
+// A trainer's last word.
+struct RankFailed {
+  int rank = 0;
+  v1::TrainerFailure failure;
+};
+// The processes are out of reach and end by themselves.
+struct RanksLost {
+  std::vector<int> ranks;
+  std::string why;
+};
+// The gang makes no progress.
+struct Stalled {
+  std::string why;
+};
+// The rendezvous of a gang that was still meeting is gone.
+struct RendezvousLost {};
+// A broken promise, for example masks that differ.
+struct PromiseBroken {
+  std::string what;
+};
+struct CancelRequested {};
+
+using RunEvent = std::variant<PreparationStarted, PreparationSucceeded, PreparationFailed, Requeued,
+                              Placed, GangReady, PlanChanged, RankFinished, RankExited, RankFailed,
+                              RanksLost, Stalled, RendezvousLost, PromiseBroken, CancelRequested>;
+
+// Stop all trainers of the run's attempt.
+struct StopGang {
+  std::string reason;
+  absl::Duration grace;
+};
+
+struct Reaction {
+  Run next;
+  JobChange change;              // what makes `next` durable
+  bool changed = false;          // false: the event has no effect
+  std::optional<StopGang> stop;  // after `change` is durable
+};
+
+// Events about ranks must belong to the run's attempt: fencing is the caller's.
+Reaction React(const Run& run, const RunEvent& event, absl::Time now);
+
+}  // namespace dropbp::server

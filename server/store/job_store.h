@@ -1,0 +1,131 @@
+// The durable record of all jobs. Every call that writes returns after its one transaction is on
+// the disk, so an answer that follows it survives a crash. Not thread-safe: the coordinator's lock
+// is around every use.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "core/base/status.h"
+#include "dropbp/v1/jobs.pb.h"
+#include "dropbp/v1/trainer_link.pb.h"
+#include "dropbp/v1/worker_gateway.pb.h"
+#include "server/store/database.h"
+
+namespace dropbp::server {
+
+// Where a rank of the current attempt runs and how far it is.
+struct Placement {
+  std::string worker_id;
+  uint64_t incarnation = 0;
+  int slot = 0;
+  bool finished = false;   // it reported the job's end
+  bool gone = false;       // its process ended, or its worker is lost
+  int64_t last_step = -1;  // newest step counted in the job's progress
+};
+
+// A probe report of one rank.
+struct StoredProbe {
+  int rank = 0;
+  v1::ProbeReport report;
+};
+
+// A job as the coordinator needs it to go on after a restart.
+struct StoredJob {
+  int64_t create_order = 0;
+  v1::Job job;
+  std::optional<v1::ModelShape> shape;
+  std::vector<Placement> placements;  // by rank
+  std::vector<StoredProbe> probes;
+  std::vector<v1::StepReport> recent_steps;  // oldest first, at most kRecentSteps
+};
+inline constexpr int kRecentSteps = 32;
+
+// What one event does to a job, applied as a whole or not at all.
+struct JobChange {
+  v1::Job job;                       // new content; `last_event` is set by the store
+  std::vector<v1::JobEvent> events;  // `sequence` is set by the store
+  std::optional<std::vector<Placement>> placements;  // replaces what is stored
+  std::optional<v1::ModelShape> shape;
+  std::optional<StoredProbe> probe;
+  std::vector<v1::StepReport> steps;  // appended to the step history
+  bool new_attempt = false;           // forgets probes and step history
+};
+
+// A new job and the request that asked for it.
+struct NewJob {
+  v1::Job job;
+  std::string request_id;    // empty: the call is not idempotent
+  std::string content_hash;  // of the request
+};
+
+struct JobQuery {
+  int limit = 50;
+  int64_t before_order = 0;  // only jobs created before this one; 0: from the newest
+  std::vector<v1::Job::State> states;
+  std::map<std::string, std::string> labels;
+};
+
+struct JobPage {
+  std::vector<v1::Job> jobs;  // newest first
+  int64_t next_order = 0;     // before_order of the next page; 0: this is the last
+};
+
+struct StoreStats {
+  int64_t commits = 0;
+  absl::Duration seconds = absl::ZeroDuration();
+};
+
+class JobStore {
+ public:
+  // Opens or creates `path` and migrates it.
+  static absl::StatusOr<std::unique_ptr<JobStore>> Open(const std::string& path);
+
+  // The answer that `request_id` got; NOT_FOUND if it is new; ALREADY_EXISTS (reason
+  // REQUEST_ID_REUSED) if it had another content.
+  absl::StatusOr<v1::Job> FindAnswer(const std::string& request_id,
+                                     const std::string& content_hash);
+  // Stores the job, its CREATED event and the request. ALREADY_EXISTS (reason JOB_EXISTS) if the
+  // job id is taken. Returns the job as stored.
+  absl::StatusOr<v1::Job> Create(const NewJob& created);
+
+  // Applies a change; on success events carry their sequence numbers. Every change of state needs a
+  // STATE_CHANGED event, and each such move must be legal, else FAILED_PRECONDITION (reason
+  // ILLEGAL_MOVE) and nothing is stored.
+  absl::Status Apply(JobChange& change);
+  // Applies several changes in one transaction.
+  absl::Status ApplyAll(absl::Span<JobChange> changes);
+
+  absl::StatusOr<v1::Job> Get(const std::string& job_id);
+  absl::StatusOr<JobPage> List(const JobQuery& query);
+  absl::StatusOr<std::vector<v1::JobEvent>> EventsAfter(const std::string& job_id,
+                                                        int64_t sequence);
+  // All jobs that have not ended, oldest first.
+  absl::StatusOr<std::vector<StoredJob>> LoadActive();
+  // Number of jobs by state.
+  absl::StatusOr<std::map<v1::Job::State, int64_t>> CountByState();
+
+  // create_order of the job created last.
+  int64_t newest_order() const { return newest_order_; }
+  const StoreStats& stats() const { return stats_; }
+
+ private:
+  explicit JobStore(std::unique_ptr<Database> db) : db_(std::move(db)) {}
+  absl::Status ApplyInTransaction(JobChange& change);
+  absl::Status InsertEvents(v1::Job& job, std::vector<v1::JobEvent>& events);
+  absl::Status ReplacePlacements(const std::string& job_id, const std::vector<Placement>& ranks);
+  absl::Status LoadGang(StoredJob& stored);
+  absl::Status LoadHistory(StoredJob& stored);
+  absl::Status Commit(Transaction& transaction, absl::Time begun);
+
+  std::unique_ptr<Database> db_;
+  StoreStats stats_;
+  int64_t newest_order_ = 0;
+};
+
+}  // namespace dropbp::server

@@ -1,0 +1,91 @@
+#include "server/store/schema.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace dropbp::server {
+namespace {
+
+// Migration i takes a store from version i to i + 1. A migration that was released is never edited.
+constexpr const char* kMigrations[] = {
+    R"sql(
+CREATE TABLE jobs (
+  create_order INTEGER PRIMARY KEY AUTOINCREMENT,
+  job_id TEXT NOT NULL UNIQUE,
+  state INTEGER NOT NULL,
+  priority INTEGER NOT NULL,
+  job BLOB NOT NULL,             -- dropbp.v1.Job
+  model_shape BLOB               -- dropbp.v1.ModelShape, once PREPARING is over
+);
+CREATE INDEX jobs_by_state ON jobs (state, priority DESC, create_order);
+CREATE TABLE labels (
+  job_id TEXT NOT NULL REFERENCES jobs (job_id),
+  key TEXT NOT NULL,
+  value TEXT NOT NULL,
+  PRIMARY KEY (job_id, key)
+) WITHOUT ROWID;
+CREATE INDEX labels_by_value ON labels (key, value);
+CREATE TABLE events (
+  job_id TEXT NOT NULL REFERENCES jobs (job_id),
+  sequence INTEGER NOT NULL,
+  event BLOB NOT NULL,           -- dropbp.v1.JobEvent
+  PRIMARY KEY (job_id, sequence)
+) WITHOUT ROWID;
+CREATE TABLE requests (
+  request_id TEXT PRIMARY KEY,
+  content_hash TEXT NOT NULL,
+  answer BLOB NOT NULL           -- dropbp.v1.Job as first answered
+) WITHOUT ROWID;
+CREATE TABLE placements (        -- ranks of the current attempt
+  job_id TEXT NOT NULL REFERENCES jobs (job_id),
+  rank INTEGER NOT NULL,
+  worker_id TEXT NOT NULL,
+  incarnation INTEGER NOT NULL,
+  slot INTEGER NOT NULL,
+  finished INTEGER NOT NULL,
+  gone INTEGER NOT NULL,
+  last_step INTEGER NOT NULL,    -- newest step counted in the job's progress; -1 before the first
+  PRIMARY KEY (job_id, rank)
+) WITHOUT ROWID;
+CREATE TABLE probes (            -- sensitivity probes of the current attempt
+  job_id TEXT NOT NULL REFERENCES jobs (job_id),
+  rank INTEGER NOT NULL,
+  report BLOB NOT NULL,          -- dropbp.v1.ProbeReport
+  PRIMARY KEY (job_id, rank)
+) WITHOUT ROWID;
+CREATE TABLE step_history (      -- rank 0's reports
+  job_id TEXT NOT NULL REFERENCES jobs (job_id),
+  step INTEGER NOT NULL,
+  report BLOB NOT NULL,          -- dropbp.v1.StepReport
+  PRIMARY KEY (job_id, step)
+) WITHOUT ROWID;
+)sql",
+};
+
+absl::StatusOr<int64_t> ReadVersion(Database& db) {
+  Rows rows = db.Query("PRAGMA user_version");
+  if (!rows.Next()) return rows.status();
+  return rows.Int(0);
+}
+
+}  // namespace
+
+int64_t SchemaVersion() { return std::size(kMigrations); }
+
+absl::Status MigrateSchema(Database& db) {
+  ASSIGN_OR_RETURN(int64_t version, ReadVersion(db));
+  if (version > SchemaVersion()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("job store: found schema version ", version, ", this program knows up to ",
+                     SchemaVersion(), "; start a newer dropbp-coordinator on this data folder"));
+  }
+  for (; version < SchemaVersion(); ++version) {
+    Transaction transaction(db);
+    RETURN_IF_ERROR(transaction.status());
+    RETURN_IF_ERROR(db.RunScript(kMigrations[version]));
+    RETURN_IF_ERROR(db.RunScript(absl::StrCat("PRAGMA user_version=", version + 1)));
+    RETURN_IF_ERROR(transaction.Commit());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace dropbp::server
