@@ -27,7 +27,6 @@ absl::StatusOr<StepOutcome> TrainStep::MakeOrThrow(int64_t step) {
   StepTimer timer(parts_.device);
   StepOutcome outcome;
   if (parts_.group != nullptr) parts_.group->SetStep(step);
-  SeedDropout(step);
 
   const StepBatch batch = parts_.batches->Load(step);
   ASSIGN_OR_RETURN(const std::vector<MaskRow> rows, parts_.plans->Rows(step));
@@ -41,6 +40,7 @@ absl::StatusOr<StepOutcome> TrainStep::MakeOrThrow(int64_t step) {
     const MicroBatch& micro = batch.micro_batches[micro_step];
     const MaskRow& keep =
         rows[MaskRowIndex(parts_.spec, parts_.rank, static_cast<int>(micro_step))];
+    parts_.model->SeedDropout(DropoutSeed(step, static_cast<int>(micro_step)));
     const at::Tensor loss =
         parts_.model->LossSum(parts_.model->Forward(micro.ids, keep), micro.targets) / count;
     loss_of_rank += loss.detach();
@@ -62,13 +62,14 @@ absl::StatusOr<StepOutcome> TrainStep::MakeOrThrow(int64_t step) {
   return outcome;
 }
 
-// Dropout is a function of (seed, step, rank), like everything else that is random, so a resumed
-// job draws the same.
-void TrainStep::SeedDropout(int64_t step) const {
+// A function of (job seed, step, micro-batch of the global batch): the same for every world size
+// and after a resume.
+uint64_t TrainStep::DropoutSeed(int64_t step, int micro_step) const {
+  const int micro_batch = parts_.rank * parts_.batches->micro_steps() + micro_step;
   PhiloxStream stream(static_cast<uint64_t>(parts_.spec.training.seed), static_cast<uint64_t>(step),
-                      static_cast<uint32_t>(parts_.rank));
+                      static_cast<uint32_t>(micro_batch));
   const uint64_t high = stream.Next();
-  at::manual_seed((high << 32) | stream.Next());
+  return (high << 32) | stream.Next();
 }
 
 absl::Status TrainStep::ShareLoss(const at::Tensor& loss, StepOutcome& outcome) const {

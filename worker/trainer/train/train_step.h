@@ -55,7 +55,7 @@ class TrainStep {
 
  private:
   absl::StatusOr<StepOutcome> MakeOrThrow(int64_t step);
-  void SeedDropout(int64_t step) const;
+  uint64_t DropoutSeed(int64_t step, int micro_step) const;
   absl::Status ShareLoss(const at::Tensor& loss, StepOutcome& outcome) const;
   void UpdateIfFinite(StepOutcome& outcome);
   void Describe(int64_t step, const StepBatch& batch, const std::vector<MaskRow>& rows,

@@ -1,0 +1,100 @@
+#include "worker/trainer/train/run_job.h"
+
+#include <ATen/Parallel.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "absl/strings/str_format.h"
+#include "worker/data/dataset.h"
+#include "worker/trainer/collective/process_group.h"
+#include "worker/trainer/model/adapter_files.h"
+#include "worker/trainer/train/failure.h"
+#include "worker/trainer/train/stderr_log.h"
+#include "worker/trainer/train/trainer.h"
+
+namespace dropbp::trainer {
+namespace {
+
+// One compute pool of the assigned size; autograd and collectives bring threads of their own.
+void UseDeviceAndThreads(const Assignment& assignment) {
+  at::set_num_threads(std::max(1, assignment.threads));
+  if (at::get_num_interop_threads() != 1) at::set_num_interop_threads(1);
+  const c10::Device device(assignment.device);
+  if (!device.is_cpu()) c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
+}
+
+absl::StatusOr<std::unique_ptr<Decoder>> LoadModel(const Assignment& assignment) {
+  const JobSpec& spec = assignment.spec;
+  return Decoder::Load(assignment.model_dir, {.dtype = spec.dtype,
+                                              .device = assignment.device,
+                                              .method = spec.method,
+                                              .lora = spec.lora,
+                                              .seed = static_cast<uint64_t>(spec.training.seed)});
+}
+
+// Null for a single rank on CPU, which has nobody to talk to. A single rank on CUDA goes through
+// NCCL all the same, so that one GPU exercises the code that many run.
+absl::StatusOr<std::unique_ptr<ProcessGroup>> MeetRanks(CoordinatorLink& link) {
+  const Assignment& assignment = link.assignment();
+  if (assignment.world_size == 1 && assignment.device == "cpu") return nullptr;
+  return MakeProcessGroup({.rank = assignment.rank,
+                           .world_size = assignment.world_size,
+                           .device = assignment.device,
+                           .host_address = assignment.host_address},
+                          link.store());
+}
+
+absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& dir) {
+  std::error_code error;
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(dir, error)) {
+    if (entry.is_regular_file()) names.push_back(entry.path().filename());
+  }
+  if (error) return absl::NotFoundError(dir + ": " + error.message());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// Writes what was trained; the names of the files. Only rank 0 has any: all ranks hold the same
+// weights.
+absl::StatusOr<std::vector<std::string>> WriteResult(const Assignment& assignment,
+                                                     const Decoder& model) {
+  if (assignment.rank != 0) return std::vector<std::string>();
+  const std::string& dir = assignment.output_dir;
+  RETURN_IF_ERROR(assignment.spec.method == "full"
+                      ? WriteModel(dir, model, assignment.model_dir)
+                      : WriteAdapter(dir, model, assignment.spec.lora, assignment.spec.model));
+  return ListFiles(dir);
+}
+
+absl::Status RunJobOrThrow(CoordinatorLink& link) {
+  const Assignment& assignment = link.assignment();
+  UseDeviceAndThreads(assignment);
+  ASSIGN_OR_RETURN(
+      const data::TokenizedDataset dataset,
+      data::LoadDataset(assignment.dataset_path, assignment.spec.dataset, assignment.model_dir));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Decoder> model, LoadModel(assignment));
+  ASSIGN_OR_RETURN(const std::unique_ptr<ProcessGroup> group, MeetRanks(link));
+  LogLine(absl::StrFormat("rank %d of %d on %s: %d samples, %d trainable tensors", assignment.rank,
+                          assignment.world_size, assignment.device, dataset.samples.size(),
+                          model->trainable().size()));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer,
+                   Trainer::Make(&link, model.get(), dataset.samples, group.get()));
+  RETURN_IF_ERROR(trainer->Run());
+  ASSIGN_OR_RETURN(const std::vector<std::string> files, WriteResult(assignment, *model));
+  // Nobody leaves while a peer may still be reading from it.
+  if (group != nullptr) RETURN_IF_ERROR(group->Barrier());
+  return link.ReportFinished(trainer->total_steps(), files);
+}
+
+}  // namespace
+
+absl::Status RunJob(CoordinatorLink& link) {
+  const Assignment& assignment = link.assignment();
+  return RunTorch(absl::StrFormat("rank %d of %d", assignment.rank, assignment.world_size),
+                  [&] { return RunJobOrThrow(link); });
+}
+
+}  // namespace dropbp::trainer
