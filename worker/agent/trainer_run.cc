@@ -4,8 +4,8 @@
 #include <poll.h>
 #include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
-#include <sys/pidfd.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -179,7 +179,7 @@ absl::Status TrainerRun::StartProcess() {
   close(pipe_ends[1]);
   if (!pid.ok()) return pid.status();
   pid_ = *pid;
-  pid_fd_ = pidfd_open(pid_, 0);
+  pid_fd_ = static_cast<int>(syscall(SYS_pidfd_open, pid_, 0));
   if (pid_fd_ >= 0) return absl::OkStatus();
   const int error = errno;
   KillGroup(pid_);
@@ -259,8 +259,8 @@ void TrainerRun::End(v1::RankExited exited) {
   exited.set_stopped(cancel_.cancelled());
   v1::SessionRequest frame;
   *frame.mutable_rank_exited() = std::move(exited);
-  host_.send(std::move(frame));
   host_.folder.RemoveOutput(key_);
+  host_.send(std::move(frame));
   on_ended_();
   absl::MutexLock lock(&mutex_);
   state_ = State::kEnded;
