@@ -22,6 +22,9 @@ add_library(dropbp_torch INTERFACE)
 target_include_directories(dropbp_torch SYSTEM INTERFACE
   ${TORCH_ROOT}/include ${TORCH_ROOT}/include/torch/csrc/api/include)
 target_compile_definitions(dropbp_torch INTERFACE USE_DISTRIBUTED USE_C10D_GLOO)
+# LibTorch exports a copy of std::filesystem that crashes when others call it (remove_all, for one): let libstdc++ come
+# first in the programs' search order.
+target_link_libraries(dropbp_torch INTERFACE stdc++)
 foreach(lib torch torch_cpu c10)
   target_link_libraries(dropbp_torch INTERFACE ${TORCH_ROOT}/lib/lib${lib}.so)
 endforeach()
