@@ -17,6 +17,8 @@ std::string HowItEnded(const v1::RankExited& exited) {
   std::string how;
   if (!exited.start_error().empty()) {
     how = absl::StrCat("could not start: ", exited.start_error());
+  } else if (exited.stopped()) {
+    how = "was stopped by its worker.";
   } else if (exited.signal() != 0) {
     how = absl::StrCat("was ended by signal ", exited.signal(), ".");
   } else if (exited.exit_code() == 0) {
@@ -228,7 +230,7 @@ absl::Status Coordinator::OnRankFinished(KnownWorker& worker, const v1::RankFini
 absl::Status Coordinator::OnRankExited(KnownWorker& worker, const v1::RankExited& exited) {
   LiveRun* live = FindRank(worker, exited.job_id(), exited.attempt(), exited.rank());
   if (live != nullptr) {
-    RETURN_IF_ERROR(Apply(*live, RankExited{exited.rank(), HowItEnded(exited)}));
+    RETURN_IF_ERROR(Apply(*live, RankExited{exited.rank(), HowItEnded(exited), exited.stopped()}));
   }
   workers_.Release(worker.id(), exited.job_id(), exited.attempt(), exited.rank());
   return absl::OkStatus();

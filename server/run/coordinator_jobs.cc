@@ -47,9 +47,8 @@ std::vector<FieldViolation> ViolationsOf(const v1::CreateJobRequest& request, co
     violations.push_back({"request_id", absl::StrCat("found ", request.request_id().size(),
                                                      " bytes, legal are at most ", kMaxRequestId)});
   }
-  for (FieldViolation& violation : ValidateJobSpec(spec)) {
-    violations.push_back({absl::StrCat("spec.", violation.field), violation.description});
-  }
+  std::vector<FieldViolation> broken = ValidateJobSpec(spec);
+  violations.insert(violations.end(), broken.begin(), broken.end());
   return violations;
 }
 
@@ -57,10 +56,16 @@ std::vector<FieldViolation> ViolationsOf(const v1::CreateJobRequest& request, co
 
 absl::Status Coordinator::CheckDataset(const JobSpec& spec) const {
   if (artifacts_.Has(spec.dataset.artifact)) return absl::OkStatus();
-  return WithReason(absl::FailedPreconditionError(
-                        absl::StrCat("spec.dataset.artifact: no artifact has SHA-256 '",
-                                     spec.dataset.artifact, "'; upload the dataset first")),
-                    "DATASET_NOT_FOUND");
+  const FieldViolation violation{
+      "dataset.artifact", absl::StrCat("found '", spec.dataset.artifact,
+                                       "', legal is the SHA-256 of a file that was uploaded")};
+  const absl::Status invalid = InvalidFields({&violation, 1});
+  // The request is well formed: what is missing is the upload before it.
+  absl::Status status = absl::FailedPreconditionError(invalid.message());
+  invalid.ForEachPayload([&status](absl::string_view url, const absl::Cord& detail) {
+    status.SetPayload(url, detail);
+  });
+  return WithReason(std::move(status), "DATASET_NOT_FOUND");
 }
 
 absl::StatusOr<v1::Job> Coordinator::CreateJob(const v1::CreateJobRequest& request) {

@@ -137,9 +137,6 @@ void Reactor::operator()(const PreparationSucceeded& event) {
 }
 
 void Reactor::operator()(const Placed& event) {
-  if (!IsLegalMove(state(), JobState::kStarting)) {
-    Move(JobState::kPreparing, "Devices are free.");
-  }
   job().set_attempt(job().attempt() + 1);
   job().clear_workers();
   for (const Placement& rank : event.ranks) job().add_workers(rank.worker_id);
@@ -182,7 +179,10 @@ void Reactor::operator()(const RankExited& event) {
   if (rank.gone) return;
   const bool expected = rank.finished || !out_.next.Active();
   MarkGone(event.rank);
-  if (!expected) Break(absl::StrCat("Rank ", event.rank, " ", event.how), /*charged=*/true);
+  if (!expected) {
+    // Ended by its agent, unasked: the node goes away, which is no fault of the job.
+    Break(absl::StrCat("Rank ", event.rank, " ", event.how), /*charged=*/!event.by_agent);
+  }
   AfterRanksGone();
 }
 

@@ -68,7 +68,8 @@ struct RankFinished {
 };
 struct RankExited {
   int rank = 0;
-  std::string how;  // "was ended by signal 9", ...
+  std::string how;        // "was ended by signal 9", ...
+  bool by_agent = false;  // stopped by its agent, not by itself
 };
 // A trainer's last word.
 struct RankFailed {
