@@ -20,6 +20,11 @@ class C10dGroup::PendingWork : public PendingCollective {
   c10::intrusive_ptr<c10d::Work> work_;
 };
 
+// NCCL wants to be told of the end; what goes wrong then is nobody's concern any more.
+C10dGroup::~C10dGroup() {
+  RunCollective("shutdown", [this] { backend_->shutdown(); }).IgnoreError();
+}
+
 absl::Status C10dGroup::Run(const char* operation, const std::function<void()>& collective) {
   if (!failure_.ok()) return failure_;
   failure_ = RunCollective(absl::StrCat("rank ", rank(), " of ", world_size(), ", step ", step_,

@@ -15,6 +15,7 @@ class C10dGroup : public ProcessGroup {
   // `device` is where the backend's tensors live.
   C10dGroup(c10::intrusive_ptr<c10d::Backend> backend, c10::Device device)
       : backend_(std::move(backend)), device_(device) {}
+  ~C10dGroup() override;
 
   int rank() const override { return backend_->getRank(); }
   int world_size() const override { return backend_->getSize(); }

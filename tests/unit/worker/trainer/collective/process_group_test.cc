@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/cuda.h>
 
 #include "tests/unit/worker/trainer/collective/run_ranks.h"
 
@@ -78,6 +79,20 @@ TEST(ProcessGroupTest, APeerThatNeverComesIsUnavailable) {
                                 MakeMemoryStore());
   EXPECT_EQ(group.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(group.status().message()), HasSubstr("rank 0 of 2, rendezvous on cpu"));
+}
+
+TEST(ProcessGroupTest, NcclWorksOnOneGpu) {
+  if (!torch::cuda::is_available()) GTEST_SKIP() << "no GPU on this machine";
+  auto group =
+      MakeProcessGroup({.rank = 0, .world_size = 1, .device = "cuda:0"}, MakeMemoryStore());
+  ASSERT_TRUE(group.ok()) << group.status();
+  at::Tensor flat = at::ones({1000}, at::kCUDA);
+  auto pending = (*group)->StartAllReduceSum(flat);
+  ASSERT_TRUE(pending.ok()) << pending.status();
+  ASSERT_TRUE((*pending)->Wait().ok());
+  EXPECT_EQ(flat.sum().item<float>(), 1000);
+  const std::vector<double> reals = {2.5};
+  EXPECT_THAT(*(*group)->AllGather(absl::MakeConstSpan(reals)), ElementsAre(ElementsAre(2.5)));
 }
 
 }  // namespace

@@ -1,0 +1,122 @@
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/worker/trainer/train/tiny_job.h"
+#include "worker/trainer/train/sensitivity.h"
+
+namespace dropbp::trainer {
+namespace {
+
+using ::testing::SizeIs;
+
+JobSpec QuadraticSpec() {
+  JobSpec spec = TinySpec();
+  spec.training.steps = 10;
+  spec.dropbp.drop_rate = 0.5;
+  spec.dropbp.allocation = "quadratic";
+  spec.dropbp.probe_at = 0.2;
+  return spec;
+}
+
+StepBatch ProbeBatch(const JobSpec& spec, const std::vector<data::Sample>& samples) {
+  return BatchLoader(samples, spec.training, 0, 1, at::kCPU).LoadProbe(2, 4);
+}
+
+// Adapter dropout is on, so that a probe that drew from the generators would show.
+TEST(ProbeTest, LeavesNoTrace) {
+  JobSpec spec = TinySpec();
+  spec.lora.dropout = 0.2;
+  spec.dropbp.drop_rate = 0.5;
+  const auto samples = TinySamples();
+  const auto plain = TrainTiny(spec, 1);
+  const auto probed = TrainTiny(spec, 1, [&](TinyRank& rank, ProcessGroup*) {
+    if (rank.trainer->next_step() != 3) return;
+    const auto report =
+        ProbeSensitivity(*rank.model, ProbeBatch(spec, samples), 3, MeasureByDefinition, nullptr);
+    ASSERT_TRUE(report.ok()) << report.status();
+    for (const auto& parameter : rank.model->trainable())
+      EXPECT_FALSE(parameter.value.grad().defined());
+  });
+  EXPECT_EQ(plain[0].weight_hashes, probed[0].weight_hashes);
+}
+
+TEST(ProbeTest, KeepsGradientsThatWereThereAndTheGenerator) {
+  const JobSpec spec = TinySpec();
+  const auto samples = TinySamples();
+  const auto model = TinyModel(spec);
+  for (const auto& parameter : model->trainable()) {
+    at::Tensor(parameter.value).mutable_grad() = at::ones(parameter.value.sizes());
+  }
+  at::manual_seed(5);
+  const at::Tensor expected = at::rand({4});
+  at::manual_seed(5);
+  MeasureByDefinition(*model, ProbeBatch(spec, samples), {0, 3});
+  EXPECT_TRUE(at::equal(at::rand({4}), expected));
+  for (const auto& parameter : model->trainable()) {
+    EXPECT_TRUE(at::equal(parameter.value.grad(), at::ones(parameter.value.sizes())));
+  }
+}
+
+TEST(ProbeTest, DroppingAUnitLeavesGradientsAboveItAndEndsItsOwn) {
+  const JobSpec spec = TinySpec();
+  const auto samples = TinySamples();
+  const auto model = TinyModel(spec);
+  const ProbeNorms norms = MeasureByDefinition(*model, ProbeBatch(spec, samples), {2});
+  for (size_t i = 0; i < norms.base.size(); ++i) {
+    const int unit = model->trainable()[i].unit;
+    EXPECT_GT(norms.base[i], 0);
+    if (unit > 2) {
+      EXPECT_EQ(norms.dropped[0][i], norms.base[i]);
+    }
+    if (unit == 2) {
+      EXPECT_EQ(norms.dropped[0][i], 0);
+    }
+    if (unit < 2) {
+      EXPECT_NE(norms.dropped[0][i], norms.base[i]);
+    }
+  }
+}
+
+TEST(ProbeTest, RanksShareTheWorkAndComeToTheSamePlanAsTheCoordinator) {
+  const auto one = TrainTiny(QuadraticSpec(), 1);
+  const auto two = TrainTiny(QuadraticSpec(), 2);
+  ASSERT_THAT(two[0].link->probes, SizeIs(1));
+  EXPECT_THAT(two[1].link->probes, SizeIs(0));
+  const ProbeReport& report = two[0].link->probes[0];
+  EXPECT_EQ(report.step, 2);
+  ASSERT_THAT(report.units, SizeIs(kTinyUnits));
+
+  JobSpec spec = QuadraticSpec();
+  spec.resources.ranks = 2;
+  const LayerTable table = *BuildLayerTable(TinyConfig().shape, spec, spec.dataset.max_length);
+  const DropPlan plan = *MakeProbedPlan(table, spec, report);
+  for (const TinyRank& rank : two) {
+    ASSERT_THAT(rank.link->plans, SizeIs(2));
+    EXPECT_EQ(PlanHash(rank.link->plans[1]), PlanHash(plan));
+    EXPECT_EQ(rank.link->steps[1].plan_version, 1);
+    EXPECT_EQ(rank.link->steps[2].plan_version, 2);
+  }
+  EXPECT_NE(plan.keep_rates, two[0].link->plans[0].keep_rates);
+  EXPECT_EQ(two[0].weight_hashes, two[1].weight_hashes);
+
+  // One rank probes the same batch with weights that differ by rounding only.
+  ASSERT_THAT(one[0].link->probes, SizeIs(1));
+  for (size_t i = 0; i < report.base_norms.size(); ++i) {
+    EXPECT_NEAR(one[0].link->probes[0].base_norms[i], report.base_norms[i],
+                1e-4 * report.base_norms[i]);
+  }
+}
+
+TEST(ProbeTest, EveryStepCostsThePlannedFlopsAfterTheProbeToo) {
+  const auto ranks = TrainTiny(QuadraticSpec(), 2);
+  for (const StepReport& report : ranks[1].link->steps) {
+    const DropPlan& plan = ranks[1].link->plans[report.plan_version - 1];
+    EXPECT_NEAR(
+        report.backward_flops_saved / (report.backward_flops_done + report.backward_flops_saved),
+        plan.planned, 1e-12);
+  }
+}
+
+}  // namespace
+}  // namespace dropbp::trainer

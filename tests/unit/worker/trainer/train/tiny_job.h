@@ -1,0 +1,57 @@
+// A job small enough to train in milliseconds, and a way to train it on ranks that are threads.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "worker/data/dataset.h"
+#include "worker/trainer/collective/process_group.h"
+#include "worker/trainer/link/coordinator_link.h"
+#include "worker/trainer/model/decoder.h"
+#include "worker/trainer/train/trainer.h"
+
+namespace dropbp::trainer {
+
+inline constexpr int kTinyUnits = 6;
+inline constexpr int kTinySteps = 6;
+
+// A decoder of three blocks; LoRA of rank 4 in fp32; 6 steps of 8 sequences in micro-batches of 2;
+// nothing dropped.
+hf::ModelConfig TinyConfig();
+JobSpec TinySpec();
+
+// Random samples of 5 to 12 tokens, the second half of each supervised.
+std::vector<data::Sample> TinySamples(int count = 40);
+
+// The same random weights and adapters for the same spec. LoRA's B matrices are made nonzero, so
+// that every gradient is.
+std::unique_ptr<Decoder> TinyModel(const JobSpec& spec);
+
+// FNV-1a 64 over the bits of all trainable parameters.
+uint64_t WeightHash(const Decoder& model);
+
+std::vector<at::Tensor> CopyWeights(const Decoder& model);
+// Largest absolute difference.
+double MaxDifference(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b);
+
+// One rank of a job under test.
+struct TinyRank {
+  std::unique_ptr<MemoryLink> link;
+  std::unique_ptr<Decoder> model;
+  std::unique_ptr<Trainer> trainer;
+  std::vector<uint64_t> weight_hashes;  // after each step
+};
+
+// Trains on `world_size` ranks; `before_step` may look at and change a rank before each step.
+// Returns the ranks, with the status their run ended with in `statuses` if that is given (else it
+// must be OK).
+std::vector<TinyRank> TrainTiny(
+    JobSpec spec, int world_size,
+    const std::function<void(TinyRank&, ProcessGroup*)>& before_step = nullptr,
+    std::vector<absl::Status>* statuses = nullptr);
+
+}  // namespace dropbp::trainer

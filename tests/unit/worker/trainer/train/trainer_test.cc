@@ -1,0 +1,216 @@
+// What must hold of a training run; the numbers are those of docs/method.md.
+#include "worker/trainer/train/trainer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <limits>
+
+#include "tests/unit/worker/trainer/train/tiny_job.h"
+#include "worker/trainer/optim/adamw.h"
+
+namespace dropbp::trainer {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Each;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+JobSpec DropSpec(double rate, const std::string& masks) {
+  JobSpec spec = TinySpec();
+  spec.dropbp.drop_rate = rate;
+  spec.dropbp.masks = masks;
+  return spec;
+}
+
+// The loop that anyone would write without DropBP: no masks, no plan, no buckets.
+std::vector<at::Tensor> PlainLoop(const JobSpec& spec) {
+  const std::vector<data::Sample> samples = TinySamples();
+  const std::unique_ptr<Decoder> model = TinyModel(spec);
+  model->SetTraining(true);
+  AdamW optimizer(model->trainable(), spec.training);
+  data::Sampler sampler(static_cast<int64_t>(samples.size()), spec.training.global_batch_size,
+                        static_cast<uint64_t>(spec.training.seed));
+  std::vector<at::Tensor> leaves;
+  for (const auto& parameter : model->trainable()) leaves.push_back(parameter.value);
+  for (int64_t step = 0; step < spec.training.steps; ++step) {
+    const std::vector<int64_t> batch = sampler.GlobalBatch(step);
+    int64_t count = 0;
+    for (int64_t index : batch) count += samples[index].SupervisedTokens();
+    for (size_t begin = 0; begin < batch.size(); begin += 2) {
+      const MicroBatch micro =
+          MakeMicroBatch(samples, absl::MakeConstSpan(batch).subspan(begin, 2), at::kCPU);
+      (model->LossSum(model->Forward(micro.ids, {}), micro.targets) / static_cast<double>(count))
+          .backward();
+    }
+    torch::nn::utils::clip_grad_norm_(leaves, spec.training.max_grad_norm);
+    optimizer.Step(spec.training.learning_rate);
+    optimizer.ClearGradients();
+  }
+  return CopyWeights(*model);
+}
+
+TEST(TrainerTest, DropRateZeroEqualsThePlainLoopBitForBit) {
+  at::set_num_threads(1);
+  const std::vector<at::Tensor> plain = PlainLoop(TinySpec());
+  const auto ranks = TrainTiny(TinySpec(), 1);
+  EXPECT_EQ(MaxDifference(CopyWeights(*ranks[0].model), plain), 0);
+}
+
+TEST(TrainerTest, TheSameJobTwiceGivesTheSameBits) {
+  JobSpec spec = DropSpec(0.5, "balanced");
+  spec.lora.dropout = 0.1;
+  EXPECT_EQ(TrainTiny(spec, 1)[0].weight_hashes, TrainTiny(spec, 1)[0].weight_hashes);
+}
+
+TEST(TrainerTest, RanksHaveEqualMasksAndEqualWeightsAfterEveryStep) {
+  for (const char* masks : {"balanced", "shared"}) {
+    const auto ranks = TrainTiny(DropSpec(0.5, masks), 2);
+    EXPECT_THAT(ranks[0].weight_hashes, SizeIs(kTinySteps));
+    EXPECT_EQ(ranks[0].weight_hashes, ranks[1].weight_hashes);
+    for (int step = 0; step < kTinySteps; ++step) {
+      EXPECT_EQ(ranks[0].link->steps[step].mask_hash, ranks[1].link->steps[step].mask_hash);
+      EXPECT_EQ(ranks[0].link->steps[step].loss, ranks[1].link->steps[step].loss);
+    }
+    EXPECT_NE(ranks[0].link->steps[0].mask_hash, ranks[0].link->steps[1].mask_hash);
+  }
+}
+
+// Balanced rows belong to sequences, not to ranks; only the order of fp32 sums differs. Weights are
+// of size 0.1.
+TEST(TrainerTest, TwoRanksEqualOneRankOnTheSameGlobalBatch) {
+  for (double rate : {0.0, 0.5}) {
+    const auto one = TrainTiny(DropSpec(rate, "balanced"), 1);
+    const auto two = TrainTiny(DropSpec(rate, "balanced"), 2);
+    EXPECT_LE(MaxDifference(CopyWeights(*one[0].model), CopyWeights(*two[0].model)), 2e-5) << rate;
+    for (int step = 0; step < kTinySteps; ++step) {
+      EXPECT_NEAR(one[0].link->steps[step].loss, two[0].link->steps[step].loss, 1e-5);
+      EXPECT_EQ(one[0].link->steps[step].mask_hash, two[0].link->steps[step].mask_hash);
+    }
+  }
+}
+
+TEST(TrainerTest, EveryStepCostsThePlannedFlops) {
+  const auto ranks = TrainTiny(DropSpec(0.5, "balanced"), 2);
+  for (const TinyRank& rank : ranks) {
+    for (const StepReport& report : rank.link->steps) {
+      const double total = report.backward_flops_done + report.backward_flops_saved;
+      EXPECT_NEAR(report.backward_flops_saved / total, rank.link->plans[0].planned, 1e-12);
+    }
+  }
+}
+
+// Bytes of the parameters of every unit that some row of the step keeps, from the masks alone.
+int64_t ExpectedBytes(const Decoder& model, const std::vector<MaskRow>& rows) {
+  int64_t bytes = 0;
+  for (const TrainableParameter& parameter : model.trainable()) {
+    bool live = parameter.unit < 0;
+    for (const MaskRow& row : rows) live |= parameter.unit >= 0 && row[parameter.unit];
+    if (live) bytes += parameter.value.numel() * 4;
+  }
+  return bytes;
+}
+
+TEST(TrainerTest, BytesSentEqualTheFormula) {
+  JobSpec spec = DropSpec(0.7, "shared");
+  spec.training.micro_batch_size = 4;
+  spec.resources.ranks = 2;
+  const auto ranks = TrainTiny(spec, 2);
+  const MaskPlan masks(ranks[0].link->plans[0], static_cast<uint64_t>(spec.training.seed),
+                       MaskRows(spec));
+  for (const TinyRank& rank : ranks) {
+    for (const StepReport& report : rank.link->steps) {
+      EXPECT_EQ(report.gradient_bytes_sent, ExpectedBytes(*rank.model, masks.Draw(report.step)));
+      EXPECT_EQ(report.gradient_bytes_dense,
+                ExpectedBytes(*rank.model, {MaskRow(kTinyUnits, true)}));
+      EXPECT_LT(report.gradient_bytes_sent, report.gradient_bytes_dense);
+    }
+  }
+}
+
+// A unit that no row of a step keeps takes no part in it: its step count says how often it was
+// live.
+TEST(TrainerTest, DroppedParametersKeepTheirMomentsAndStepCounts) {
+  JobSpec spec = DropSpec(0.7, "shared");
+  spec.training.micro_batch_size = 8;
+  spec.training.weight_decay = 0.1;
+  const auto ranks = TrainTiny(spec, 1);
+  const MaskPlan masks(ranks[0].link->plans[0], static_cast<uint64_t>(spec.training.seed), 1);
+  std::vector<int> live(kTinyUnits, 0);
+  for (int step = 0; step < kTinySteps; ++step) {
+    const MaskRow row = masks.Draw(step)[0];
+    for (int unit = 0; unit < kTinyUnits; ++unit) live[unit] += row[unit] ? 1 : 0;
+  }
+  const auto& states = ranks[0].trainer->optimizer().states();
+  const auto& parameters = ranks[0].model->trainable();
+  const auto initial = CopyWeights(*TinyModel(spec));
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const int updates = live[parameters[i].unit];
+    EXPECT_EQ(states[i].step.item<float>(), updates) << parameters[i].name;
+    EXPECT_EQ(at::equal(parameters[i].value, initial[i]), updates == 0) << parameters[i].name;
+    EXPECT_EQ(states[i].first_moment.abs().sum().item<float>() == 0, updates == 0);
+  }
+}
+
+TEST(TrainerTest, AlmostEverythingDroppedRunsThreeHundredStepsWithoutAHang) {
+  JobSpec spec = DropSpec(0.9, "balanced");
+  spec.training.steps = 300;
+  spec.training.global_batch_size = 2;
+  spec.training.micro_batch_size = 1;
+  spec.training.learning_rate = 1e-4;
+  const auto ranks = TrainTiny(spec, 2);
+  EXPECT_THAT(ranks[0].weight_hashes, SizeIs(300));
+  EXPECT_EQ(ranks[0].weight_hashes, ranks[1].weight_hashes);
+}
+
+TEST(TrainerTest, AStopRequestOnOneRankEndsAllRanksAfterTheSameStep) {
+  std::vector<absl::Status> statuses;
+  const auto ranks = TrainTiny(
+      TinySpec(), 2,
+      [](TinyRank& rank, ProcessGroup* group) {
+        if (group->rank() == 1 && rank.trainer->next_step() == 2) rank.link->stop = true;
+      },
+      &statuses);
+  for (const absl::Status& status : statuses)
+    EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
+  for (const TinyRank& rank : ranks) EXPECT_THAT(rank.link->steps, SizeIs(3));
+}
+
+TEST(TrainerTest, ThreeNonFiniteStepsInARowEndTheJobAndChangeNothing) {
+  std::vector<absl::Status> statuses;
+  std::vector<uint64_t> before(2);
+  const auto ranks = TrainTiny(
+      TinySpec(), 2,
+      [&](TinyRank& rank, ProcessGroup* group) {
+        if (rank.trainer->next_step() != 1) return;
+        at::NoGradGuard no_grad;
+        at::Tensor(rank.model->trainable()[0].value).fill_(std::numeric_limits<float>::quiet_NaN());
+        before[group->rank()] = WeightHash(*rank.model);
+      },
+      &statuses);
+  for (int r = 0; r < 2; ++r) {
+    EXPECT_EQ(statuses[r].code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(statuses[r].message()),
+                AllOf(HasSubstr(absl::StrCat("rank ", r)), HasSubstr("step 3"),
+                      HasSubstr("training.learning_rate")));
+    EXPECT_EQ(WeightHash(*ranks[r].model), before[r]);
+    EXPECT_THAT(ranks[r].link->steps, SizeIs(4));
+  }
+}
+
+TEST(TrainerTest, ASpecForAnotherNumberOfRanksIsRefused) {
+  JobSpec spec = TinySpec();
+  spec.training.micro_batch_size = 3;
+  const auto samples = TinySamples();
+  const auto model = TinyModel(spec);
+  MemoryLink link(Assignment{.spec = spec}, nullptr);
+  const auto trainer = Trainer::Make(&link, model.get(), samples, nullptr);
+  EXPECT_EQ(trainer.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(trainer.status().message()),
+              HasSubstr("training.global_batch_size: found 8"));
+}
+
+}  // namespace
+}  // namespace dropbp::trainer
