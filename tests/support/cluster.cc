@@ -1,0 +1,205 @@
+// Cluster: its processes. What concerns jobs is in cluster_jobs.cc.
+#include "tests/support/cluster.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include <fstream>
+#include <iostream>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "client/random_name.h"
+#include "core/base/files.h"
+#include "tests/support/poll_until.h"
+#include "tests/support/test_data.h"
+
+namespace dropbp::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr absl::Duration kStartTimeout = absl::Seconds(30);
+constexpr absl::Duration kStopTimeout = absl::Seconds(30);
+
+fs::path MakeFolder() {
+  std::string pattern = (fs::path(::testing::TempDir()) / "dropbp-cluster-XXXXXX").string();
+  return mkdtemp(pattern.data());
+}
+
+std::string Describe(const std::vector<FoundProcess>& processes) {
+  return absl::StrJoin(processes, "\n", [](std::string* out, const FoundProcess& process) {
+    absl::StrAppend(out, "  ", process.pid, " ", process.command_line);
+  });
+}
+
+absl::Status ExpectExit0(ChildProcess& process, const std::string& name) {
+  ASSIGN_OR_RETURN(const ProcessEnd end, process.WaitForEnd(kStopTimeout));
+  if (end.exit_code == 0) return absl::OkStatus();
+  return absl::InternalError(
+      absl::StrCat(name, " ended with exit code ", end.exit_code, ", signal ", end.signal));
+}
+
+}  // namespace
+
+Cluster::Cluster(const ClusterOptions& options)
+    : options_(options),
+      folder_(MakeFolder()),
+      marker_(absl::StrCat("DROPBP_TEST_CLUSTER=", client::RandomHex(16))),
+      workers_(static_cast<size_t>(options.workers)) {}
+
+absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Start(const ClusterOptions& options) {
+  ASSIGN_OR_RETURN(const std::string model, TinyModel());
+  std::unique_ptr<Cluster> cluster(new Cluster(options));
+  fs::create_directories(cluster->models_dir());
+  fs::create_directory_symlink(model, cluster->models_dir() / "tiny");
+  RETURN_IF_ERROR(cluster->WriteConfig());
+  RETURN_IF_ERROR(cluster->StartCoordinator());
+  for (int worker = 0; worker < options.workers; ++worker)
+    RETURN_IF_ERROR(cluster->StartWorker(worker));
+  RETURN_IF_ERROR(cluster->WaitForWorkers());
+  return cluster;
+}
+
+Cluster::~Cluster() {
+  for (auto& worker : workers_) worker.reset();
+  coordinator_.reset();
+  for (const FoundProcess& process : FindProcesses(marker_)) kill(process.pid, SIGKILL);
+  if (::testing::Test::HasFailure()) {
+    std::cerr << "logs of the cluster: " << folder_.string() << std::endl;
+  } else {
+    std::error_code error;
+    fs::remove_all(folder_, error);
+  }
+}
+
+fs::path Cluster::work_dir(int worker) const { return folder_ / absl::StrCat("work-", worker); }
+
+absl::Status Cluster::WriteConfig() {
+  return WriteFileAtomically(
+      (folder_ / "coordinator.yaml").string(),
+      absl::StrCat("lease_seconds: ", options_.lease_seconds,
+                   "\nheartbeat_seconds: ", options_.heartbeat_seconds, "\n"));
+}
+
+ChildOptions Cluster::Program(const std::string& name, std::vector<std::string> arguments) const {
+  return {.arguments = std::move(arguments),
+          .output_path = (folder_ / absl::StrCat(name, ".out")).string(),
+          .error_path = (folder_ / absl::StrCat(name, ".err")).string(),
+          .environment = {marker_, absl::StrCat("DROPBP_COORDINATOR=", address_)}};
+}
+
+absl::StatusOr<std::unique_ptr<ChildProcess>> Cluster::RunProgram(
+    const std::string& name, std::vector<std::string> arguments) {
+  return ChildProcess::Start(Program(name, std::move(arguments)));
+}
+
+std::string Cluster::FileContent(const std::string& name) const {
+  return ReadFile((folder_ / name).string(), int64_t{256} << 20).value_or("");
+}
+
+absl::Status Cluster::StartCoordinator() {
+  const std::string port_file = (folder_ / "port").string();
+  std::error_code error;
+  fs::remove(port_file, error);
+  ASSIGN_OR_RETURN(
+      coordinator_,
+      RunProgram("coordinator", {RequiredEnvironment("DROPBP_BIN_DIR") + "/dropbp-coordinator",
+                                 "--config", (folder_ / "coordinator.yaml").string(), "--listen",
+                                 address_.empty() ? "127.0.0.1:0" : address_, "--metrics-listen",
+                                 "", "--data-dir", data_dir().string(), "--port-file", port_file}));
+  return WaitForAddress();
+}
+
+absl::Status Cluster::WaitForAddress() {
+  const bool served = PollUntil(kStartTimeout, [&] {
+    address_ = FileContent("port");
+    absl::StripTrailingAsciiWhitespace(&address_);
+    return !address_.empty() || !coordinator_->Running();
+  });
+  if (!served || address_.empty()) {
+    return absl::InternalError(
+        absl::StrCat("dropbp-coordinator does not serve:\n", FileContent("coordinator.err")));
+  }
+  if (client_ == nullptr) {
+    ASSIGN_OR_RETURN(client_, MakeClient(stop_));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<client::JobClient>> Cluster::MakeClient(
+    client::StopToken& stop) const {
+  client::JobClientSettings settings;
+  settings.address = address_;
+  settings.retry.give_up_after = kPatience;
+  return client::JobClient::Open(settings, stop);
+}
+
+absl::Status Cluster::StartWorker(int worker) {
+  ASSIGN_OR_RETURN(
+      workers_[worker],
+      RunProgram(absl::StrCat("worker-", worker),
+                 {RequiredEnvironment("DROPBP_BIN_DIR") + "/dropbp-worker", "--coordinator",
+                  address_, "--worker-id", absl::StrCat("worker-", worker), "--models-dir",
+                  models_dir().string(), "--work-dir", work_dir(worker).string(), "--device", "cpu",
+                  "--slots", absl::StrCat(options_.slots), "--threads-per-slot", "1"}));
+  return absl::OkStatus();
+}
+
+absl::Status Cluster::WaitForWorkers() {
+  int connected = 0;
+  const bool all = PollUntil(kStartTimeout, [&] {
+    const auto found = client_->ListWorkers();
+    connected = 0;
+    if (found.ok()) {
+      for (const v1::Worker& worker : found->workers()) connected += worker.connected() ? 1 : 0;
+    }
+    return connected == options_.workers;
+  });
+  if (all) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat(connected, " of ", options_.workers,
+                                          " workers are connected:\n",
+                                          FileContent("worker-0.err")));
+}
+
+void Cluster::KillCoordinator() { coordinator_->Kill(); }
+
+void Cluster::KillWorker(int worker) { workers_[worker]->Kill(); }
+
+std::vector<FoundProcess> Cluster::Trainers() const {
+  std::vector<FoundProcess> trainers = FindProcesses(marker_);
+  std::erase_if(trainers,
+                [](const FoundProcess& process) { return process.program != "dropbp-trainer"; });
+  return trainers;
+}
+
+absl::Status Cluster::KillTrainer(int number) {
+  const std::vector<FoundProcess> trainers = Trainers();
+  if (number >= static_cast<int>(trainers.size())) {
+    return absl::NotFoundError(absl::StrCat("there are only ", trainers.size(), " trainers"));
+  }
+  kill(trainers[number].pid, SIGKILL);
+  return absl::OkStatus();
+}
+
+absl::Status Cluster::WaitForNoTrainers(absl::Duration timeout) {
+  if (PollUntil(timeout, [&] { return Trainers().empty(); })) return absl::OkStatus();
+  return absl::DeadlineExceededError(absl::StrCat("trainers still run:\n", Describe(Trainers())));
+}
+
+absl::Status Cluster::StopAll() {
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    workers_[i]->Signal(SIGTERM);
+    RETURN_IF_ERROR(ExpectExit0(*workers_[i], absl::StrCat("worker-", i)));
+  }
+  coordinator_->Signal(SIGTERM);
+  RETURN_IF_ERROR(ExpectExit0(*coordinator_, "coordinator"));
+  const std::vector<FoundProcess> left = FindProcesses(marker_);
+  if (left.empty()) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat("processes were left behind:\n", Describe(left)));
+}
+
+}  // namespace dropbp::testing
