@@ -2,11 +2,13 @@
 // and lstrip_blocks on.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/base/clock.h"
 #include "core/base/status.h"
 
 namespace dropbp::data {
@@ -29,9 +31,16 @@ struct RenderedChat {
 // Immutable after parsing; safe to share among threads.
 class ChatTemplate {
  public:
-  // From <model_dir>/chat_template.jinja or tokenizer_config.json. NOT_FOUND if the model has none;
-  // INVALID_ARGUMENT with the line for a construct that is not supported.
-  static absl::StatusOr<std::unique_ptr<const ChatTemplate>> Load(const std::string& model_dir);
+  // From <model_dir>/chat_template.jinja or, without it, chat_template in tokenizer_config.json (a
+  // text, or a list of {name, template} of which "default" is taken), with that file's special
+  // tokens. NOT_FOUND if the model has none; INVALID_ARGUMENT with the line for a construct that is
+  // not supported. `clock` is the time that strftime_now prints, and must outlive the template.
+  static absl::StatusOr<std::unique_ptr<const ChatTemplate>> Load(
+      const std::string& model_dir, const Clock& clock = SystemClock());
+  // `special_tokens` are named as templates name them: bos_token, eos_token, ...
+  static absl::StatusOr<std::unique_ptr<const ChatTemplate>> Parse(
+      std::string_view source, std::map<std::string, std::string> special_tokens,
+      const Clock& clock = SystemClock());
   static absl::StatusOr<std::unique_ptr<const ChatTemplate>> Parse(std::string_view source,
                                                                    std::string bos_token,
                                                                    std::string eos_token);
@@ -41,6 +50,9 @@ class ChatTemplate {
   // is INVALID_ARGUMENT.
   virtual absl::StatusOr<RenderedChat> Render(const std::vector<Message>& messages,
                                               bool add_generation_prompt) const = 0;
+
+  // Whether the template marks what the model generates by {% generation %}.
+  virtual bool MarksGeneration() const = 0;
 };
 
 }  // namespace dropbp::data
