@@ -33,7 +33,7 @@ at::Tensor Branch::Forward(const at::Tensor& x, const ForwardContext& context, B
 
 std::vector<at::Tensor> Branch::Backward(const BranchTape& tape, const at::Tensor& dy,
                                          bool input_needed) {
-  const at::Tensor& weight = norm_.Get();
+  const at::Tensor weight = norm_.Get();
   const bool norm_trained = norm_.leaf().defined();
   LinearGrads out =
       out_.Backward(tape.out, out_.has_parameters() ? MixAgain(tape) : at::Tensor(), dy,

@@ -8,7 +8,7 @@ namespace dropbp::trainer {
 
 ComputeCopy ComputeCopy::Frozen(at::Tensor value) {
   ComputeCopy result;
-  result.copy_ = std::move(value);
+  result.frozen_ = std::move(value);
   return result;
 }
 
@@ -19,12 +19,8 @@ ComputeCopy ComputeCopy::Of(at::Tensor leaf, at::ScalarType dtype) {
   return result;
 }
 
-const at::Tensor& ComputeCopy::Get() {
-  if (leaf_.defined() && version_ != leaf_._version()) {
-    copy_ = leaf_.detach().to(dtype_);
-    version_ = leaf_._version();
-  }
-  return copy_;
+at::Tensor ComputeCopy::Get() const {
+  return leaf_.defined() ? leaf_.detach().to(dtype_) : frozen_;
 }
 
 }  // namespace dropbp::trainer

@@ -3,12 +3,11 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <cstdint>
-
 namespace dropbp::trainer {
 
-// Either frozen (no leaf) or a leaf whose copy is refreshed when its version counter has moved. Not
-// thread-safe.
+// Either frozen (no leaf), or a leaf that is converted whenever it is asked for: optimizers change
+// leaves behind autograd's back (fused kernels do not move version counters), so a kept copy could
+// be out of date.
 class ComputeCopy {
  public:
   ComputeCopy() = default;
@@ -16,15 +15,14 @@ class ComputeCopy {
   static ComputeCopy Of(at::Tensor leaf, at::ScalarType dtype);
 
   // The value to compute with; it requires no gradient.
-  const at::Tensor& Get();
+  at::Tensor Get() const;
   // Undefined if frozen.
   const at::Tensor& leaf() const { return leaf_; }
 
  private:
   at::Tensor leaf_;
-  at::Tensor copy_;
+  at::Tensor frozen_;
   at::ScalarType dtype_ = at::ScalarType::Float;
-  int64_t version_ = -1;
 };
 
 }  // namespace dropbp::trainer

@@ -24,9 +24,7 @@ struct DecoderOptions {
   uint64_t seed = 0;  // initial adapters
 };
 
-// A tensor that an optimizer updates. `value` is an fp32 leaf with requires_grad. Update it in
-// place under NoGradGuard: the decoder sees from its version counter that copies in the compute
-// dtype are out of date.
+// A tensor that an optimizer updates, in place. `value` is an fp32 leaf with requires_grad.
 struct TrainableParameter {
   std::string name;  // as PEFT (lora) or transformers (full) names it in its files
   at::Tensor value;

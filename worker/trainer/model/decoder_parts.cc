@@ -125,7 +125,10 @@ class Builder {
     std::vector<LinearModule> modules;
     int64_t offset = 0;
     for (const ModuleShape& shape : shapes) {
-      LinearModule module{.name = shape.name, .offset = offset, .out = shape.out};
+      LinearModule module;
+      module.name = shape.name;
+      module.offset = offset;
+      module.out = shape.out;
       const at::Tensor own = weight.narrow(0, offset, shape.out);
       RETURN_IF_ERROR(weights_.CopyTo(shape.name + ".weight", own));
       if (full_) module.master = Trainable(shape.name + ".weight", own, unit);

@@ -35,11 +35,7 @@ LinearGroup::LinearGroup(std::vector<LinearModule> modules, at::Tensor weight, a
   }
 }
 
-void LinearGroup::RefreshCopies() {
-  std::vector<int64_t> versions;
-  for (const at::Tensor& leaf : parameters_) versions.push_back(leaf._version());
-  if (versions == versions_) return;
-  versions_ = std::move(versions);
+void LinearGroup::ConvertLeaves() {
   std::vector<at::Tensor> a, weights, biases;
   b_.clear();
   for (const LinearModule& module : modules_) {
@@ -60,7 +56,7 @@ void LinearGroup::RefreshCopies() {
 
 at::Tensor LinearGroup::Forward(const at::Tensor& x, const at::Generator* dropout,
                                 LinearTape* tape) {
-  if (has_parameters()) RefreshCopies();
+  if (has_parameters()) ConvertLeaves();
   at::Tensor y = LinearForward(x, weight_, bias_);
   if (has_adapters_) AddAdapters(x, dropout, tape, y);
   return y;

@@ -39,9 +39,8 @@ struct LinearGrads {
   std::vector<at::Tensor> parameters;
 };
 
-// Not thread-safe. Master weights and adapters may change between forward and the next forward, in
-// place and with their version counters running (as NoGradGuard leaves them): copies in the compute
-// dtype are refreshed by these.
+// Not thread-safe. Each forward pass converts masters and adapters to the compute dtype anew; they
+// must not change between it and its backward pass.
 class LinearGroup {
  public:
   // weight: [sum of out, in] in the compute dtype; bias [sum of out] or undefined. With master
@@ -63,7 +62,7 @@ class LinearGroup {
   bool has_parameters() const { return !parameters_.empty(); }
 
  private:
-  void RefreshCopies();
+  void ConvertLeaves();
   void AddAdapters(const at::Tensor& x, const at::Generator* dropout, LinearTape* tape,
                    at::Tensor& y) const;
   void AdapterGrads(const LinearTape& tape, const at::Tensor& x, const at::Tensor& dy,
@@ -80,7 +79,6 @@ class LinearGroup {
   bool has_masters_ = false;
   at::Tensor a_;               // [sum of ranks, in], compute dtype
   std::vector<at::Tensor> b_;  // [out, rank] by module with an adapter, compute dtype
-  std::vector<int64_t> versions_;
 };
 
 }  // namespace dropbp::trainer

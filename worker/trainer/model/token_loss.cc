@@ -52,7 +52,7 @@ at::Tensor SupervisedRows(const at::Tensor& targets) {
 
 }  // namespace
 
-at::Tensor TokenLossSum(const at::Tensor& hidden, const at::Tensor& targets, ComputeCopy& head) {
+at::Tensor TokenLossSum(const at::Tensor& hidden, const at::Tensor& targets, const ComputeCopy& head) {
   std::vector<at::Tensor> inputs = {hidden};
   if (head.leaf().defined()) inputs.push_back(head.leaf());
   const bool record = AnyRequiresGrad(inputs);

@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+"""Tokens per second and peak memory of LoRA training (rank 16, all linear modules): Hugging Face PEFT against ours at
+several drop rates, side by side in one run. Rounds are interleaved, so that a busy machine hurts all alike; figures are
+medians over the rounds. Prints a table on stderr and JSON on stdout."""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+class Trainer:
+    """One process that makes a training step whenever it is asked to."""
+
+    def __init__(self, name, command):
+        self.name = name
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.about = self.read()
+        self.steps = []
+
+    def read(self):
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"{self.name}: ended early with exit code {self.process.wait()}")
+        return json.loads(line)
+
+    def step(self):
+        self.process.stdin.write("step\n")
+        self.process.stdin.flush()
+        return self.read()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+    def result(self):
+        seconds = [step["seconds"] for step in self.steps]
+        return {"name": self.name, **self.about, "steps": len(seconds),
+                "tokens_per_second": self.about["tokens"] / statistics.median(seconds),
+                "median_seconds": statistics.median(seconds), "min_seconds": min(seconds), "max_seconds": max(seconds),
+                "forward_seconds": statistics.median(step["forward_seconds"] for step in self.steps),
+                "peak_mib": max(step["peak_bytes"] for step in self.steps) / 2**20, "last_loss": self.steps[-1]["loss"]}
+
+
+def commands(args):
+    shared = ["--device", args.device, "--dtype", args.dtype, "--threads", str(args.threads), "--batch",
+              str(args.batch), "--sequence", str(args.sequence), "--supervised", str(args.supervised)]
+    shared += ["--shape", args.shape] if args.random_weights else ["--model", args.model]
+    shared += ["--layers", str(args.layers)] if args.layers else []
+    if not args.no_peft:
+        yield "peft", [args.python, os.path.join(ROOT, "bench", "peft_train.py"), *shared]
+    for rate in args.drop_rates.split(","):
+        yield f"dropbp {rate}", [os.path.join(args.bin_dir, "train_steps"), *shared, "--drop-rate", rate]
+
+
+def measure(trainers, warmup, rounds):
+    for count, keep in ((warmup, False), (rounds, True)):
+        for _ in range(count):
+            for trainer in trainers:
+                step = trainer.step()
+                if keep:
+                    trainer.steps.append(step)
+
+
+def run(args):
+    results = []
+    if args.interleave:
+        trainers = [Trainer(name, command) for name, command in commands(args)]
+        measure(trainers, args.warmup, args.rounds)
+        results = [trainer.result() for trainer in trainers]
+        for trainer in trainers:
+            trainer.close()
+    else:
+        for name, command in commands(args):
+            trainer = Trainer(name, command)
+            measure([trainer], args.warmup, args.rounds)
+            results.append(trainer.result())
+            trainer.close()
+    return results
+
+
+def compare(results):
+    by_name = {result["name"]: result for result in results}
+    for result in results:
+        if "peft" in by_name:
+            result["against_peft"] = result["tokens_per_second"] / by_name["peft"]["tokens_per_second"]
+        if "dropbp 0" in by_name and result["name"] != "peft":
+            result["gain"] = result["tokens_per_second"] / by_name["dropbp 0"]["tokens_per_second"]
+            # How much of the step time that could be saved was saved.
+            if result["speed_limit"] > 1:
+                result["share_of_limit"] = result["gain"] / result["speed_limit"]
+
+
+def table(results):
+    columns = [("name", "", "s"), ("tokens/s", "tokens_per_second", ".0f"), ("s/step", "median_seconds", ".3f"),
+               ("forward s", "forward_seconds", ".3f"), ("peak MiB", "peak_mib", ".0f"),
+               ("x PEFT", "against_peft", ".2f"), ("x rate 0", "gain", ".2f"), ("limit", "speed_limit", ".2f"),
+               ("of limit", "share_of_limit", ".0%"), ("dropped", "planned_drop_rate", ".3f")]
+    rows = [[title for title, _, _ in columns]]
+    for result in results:
+        values = [result.get(key or "name") for _, key, _ in columns]
+        rows.append(["-" if value is None else format(value, form) for value, (_, _, form) in zip(values, columns)])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
+    return "\n".join("  ".join(cell.rjust(width) if i else cell.ljust(width)
+                               for i, (cell, width) in enumerate(zip(row, widths))) for row in rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default=os.path.join(ROOT, "build", "models", "smollm2-135m-instruct"))
+    parser.add_argument("--random-weights", action="store_true", help="random weights of --shape instead of --model")
+    parser.add_argument("--shape", choices=["smollm2-135m", "llama3-8b"], default="smollm2-135m")
+    parser.add_argument("--layers", type=int, help="layers instead of the shape's own, for smaller machines")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="bf16", choices=["bf16", "fp32"])
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--batch", type=int, default=4, help="sequences")
+    parser.add_argument("--sequence", type=int, default=256, help="tokens in a sequence")
+    parser.add_argument("--supervised", type=float, default=1, help="share of each sequence that carries loss")
+    parser.add_argument("--drop-rates", default="0,.5,.75,.875")
+    parser.add_argument("--warmup", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--no-peft", action="store_true")
+    parser.add_argument("--one-at-a-time", dest="interleave", action="store_false",
+                        help="one process after the other, where memory does not hold all")
+    parser.add_argument("--bin-dir", default=os.path.join(ROOT, "build", "release", "bin"))
+    parser.add_argument("--python", default=os.path.join(ROOT, "build", "oracles", "bin", "python"))
+    args = parser.parse_args()
+    results = run(args)
+    compare(results)
+    print(table(results), file=sys.stderr)
+    settings = {key: value for key, value in vars(args).items() if key not in ("python", "bin_dir", "model")}
+    print(json.dumps({"settings": settings, "results": results}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

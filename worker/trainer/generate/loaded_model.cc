@@ -1,0 +1,37 @@
+#include "worker/trainer/generate/loaded_model.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <utility>
+
+#include "worker/trainer/model/adapter_files.h"
+
+namespace dropbp::trainer {
+
+absl::StatusOr<LoadedModel> LoadModel(const ModelFlags& flags) {
+  if (flags.threads > 0) at::set_num_threads(flags.threads);
+  DecoderOptions options;
+  options.dtype = flags.dtype;
+  options.device = flags.device;
+  if (!flags.adapter_dir.empty()) {
+    options.method = "lora";
+    ASSIGN_OR_RETURN(options.lora, ReadAdapterConfig(flags.adapter_dir));
+  }
+  LoadedModel loaded;
+  ASSIGN_OR_RETURN(loaded.tokenizer, data::Tokenizer::Load(flags.model_dir));
+  ASSIGN_OR_RETURN(loaded.decoder, Decoder::Load(flags.model_dir, options));
+  if (!flags.adapter_dir.empty()) RETURN_IF_ERROR(LoadAdapter(flags.adapter_dir, *loaded.decoder));
+  return loaded;
+}
+
+absl::StatusOr<std::vector<data::TokenId>> EncodePrompt(const data::Tokenizer& tokenizer,
+                                                        const std::string& text) {
+  ASSIGN_OR_RETURN(std::vector<data::TokenId> ids, tokenizer.Encode(text));
+  const data::TokenId begin = tokenizer.AddedBeginToken();
+  if (begin >= 0 && (ids.empty() || ids.front() != begin)) ids.insert(ids.begin(), begin);
+  if (ids.empty()) return absl::InvalidArgumentError("the prompt is empty");
+  return ids;
+}
+
+}  // namespace dropbp::trainer

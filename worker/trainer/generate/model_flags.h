@@ -1,0 +1,13 @@
+// The options that generate and evaluate have in common.
+#pragma once
+
+#include <CLI/App.hpp>
+
+#include "worker/trainer/generate/loaded_model.h"
+
+namespace dropbp::trainer {
+
+// Adds --model, --adapter, --dtype, --device and --threads.
+void AddModelFlags(CLI::App& app, ModelFlags& flags);
+
+}  // namespace dropbp::trainer
