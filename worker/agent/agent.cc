@@ -74,6 +74,7 @@ Agent::Agent(const AgentOptions& options, const std::string& program, std::vecto
 Agent::~Agent() {
   preparer_.Stop();
   trainers_.StopAll("the worker ends", absl::ZeroDuration());
+  link_server_.Stop();
   session_.Close();
 }
 

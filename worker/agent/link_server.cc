@@ -28,8 +28,9 @@ void SetRank(const RankKey& key, Message& message) {
 LinkServer::LinkServer(Hooks hooks, const WorkFolder& folder, const ArtifactClient& artifacts)
     : hooks_(std::move(hooks)), folder_(folder), artifacts_(artifacts) {}
 
-LinkServer::~LinkServer() {
+void LinkServer::Stop() {
   if (server_) server_->Shutdown(std::chrono::system_clock::now());
+  server_.reset();
 }
 
 absl::Status LinkServer::Start() {

@@ -25,11 +25,12 @@ class LinkServer final : public v1::TrainerLinkService::Service {
   };
 
   LinkServer(Hooks hooks, const WorkFolder& folder, const ArtifactClient& artifacts);
-  // Breaks all streams.
-  ~LinkServer() override;
+  ~LinkServer() override { Stop(); }
 
   // Listens on the folder's socket.
   absl::Status Start();
+  // Breaks all streams; no hook is called any more once it returns.
+  void Stop();
 
   grpc::Status Connect(
       grpc::ServerContext* context,

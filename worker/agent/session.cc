@@ -60,17 +60,19 @@ bool CoordinatorSession::RunStream() {
     spdlog::info("connected to the coordinator at {}", coordinator_);
     Converse(stream);
   }
-  if (stream.over()) {
-    const grpc::Status status = stream.Finish();
-    if (welcomed || status.error_code() != grpc::StatusCode::UNAVAILABLE) {
-      spdlog::warn("the stream to the coordinator at {} ended: {}", coordinator_,
-                   status.ok() ? "closed by the coordinator" : status.error_message());
-    } else {
-      spdlog::debug("the coordinator at {} does not answer: {}", coordinator_,
-                    status.error_message());
-    }
-  }
+  if (stream.over()) LogEnd(stream.Finish(), welcomed);
   return welcomed;
+}
+
+void CoordinatorSession::LogEnd(const grpc::Status& status, bool welcomed) {
+  const bool away = !welcomed && status.error_code() == grpc::StatusCode::UNAVAILABLE;
+  if (!away) {
+    spdlog::warn("the stream to the coordinator at {} ended: {}", coordinator_,
+                 status.ok() ? "closed by the coordinator" : status.error_message());
+  } else if (!told_away_) {
+    spdlog::info("the coordinator at {} does not answer; trying again", coordinator_);
+  }
+  told_away_ = away;
 }
 
 bool CoordinatorSession::Greet(GatewayStream& stream) {

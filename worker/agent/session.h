@@ -44,6 +44,8 @@ class CoordinatorSession {
   void Run();
   // One stream from hello to its end; true if it was welcomed.
   bool RunStream();
+  // Says in the log how a stream ended; once, not at every try, that nobody answers.
+  void LogEnd(const grpc::Status& status, bool welcomed);
   // Sends hello and waits for welcome; false if the stream is over first or nothing comes in time.
   bool Greet(GatewayStream& stream);
   // Works on a welcomed stream until it is over, stalls, or the session stops.
@@ -66,6 +68,7 @@ class CoordinatorSession {
   // The session thread's own.
   absl::Duration lease_ = absl::Seconds(15);
   absl::Duration heartbeat_ = absl::Seconds(2);
+  bool told_away_ = false;  // that the coordinator does not answer was logged
   absl::Time next_heartbeat_;
   absl::Time last_progress_;  // when something was acknowledged, or nothing was owed
 

@@ -79,17 +79,12 @@ void KvClient::Close() {
 
 absl::StatusOr<v1::KvResponse> KvClient::Ask(v1::KvRequest request, absl::Duration timeout) {
   const std::string what = Describe(request);
-  int64_t id = 0;
-  {
-    absl::MutexLock lock(&mutex_);
-    id = next_id_++;
-    waiting_[id] = std::nullopt;
-  }
-  request.set_request_id(id);
-  send_(std::move(request));
-
   absl::MutexLock lock(&mutex_);
+  const int64_t id = next_id_++;
   std::optional<v1::KvResponse>& answer = waiting_[id];
+  request.set_request_id(id);
+  // Under the lock, so that nothing is sent once Close() has returned and the link may be gone.
+  if (!closed_) send_(std::move(request));
   const auto settled = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return answer || closed_; };
   mutex_.AwaitWithTimeout(absl::Condition(&settled), timeout);
   std::optional<v1::KvResponse> response = std::move(answer);

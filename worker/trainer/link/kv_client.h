@@ -29,7 +29,8 @@ class KvClient : public RendezvousStore {
 
   // Hands an answer to whoever waits for it; one that nobody waits for is ignored.
   void Answer(const v1::KvResponse& response);
-  // Fails every waiting and every later call with UNAVAILABLE.
+  // Fails every waiting and every later call with UNAVAILABLE; `send` is not called any more once
+  // it returns.
   void Close();
 
  private:

@@ -1,0 +1,89 @@
+#include "worker/agent/prepare.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "proto/support/job_spec_proto.h"
+#include "tests/support/test_data.h"
+#include "tests/unit/worker/agent/temp_folder.h"
+
+namespace dropbp::agent {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+class PrepareTest : public ::testing::Test {
+ protected:
+  PrepareTest() : model_(dropbp::testing::TinyModel().value()) {
+    spec_ = dropbp::testing::TinyJob();
+    spec_.model = "tiny";
+  }
+
+  v1::PrepareResult Check(const std::string& dataset) {
+    WriteText(folder_ / "cache/data", dataset);
+    return PrepareModelAndData(JobSpecToProto(spec_),
+                               {.model_dir = model_, .dataset = folder_ / "cache/data"});
+  }
+  // A copy of the model that a test may break, named "tiny".
+  void CopyModel() {
+    std::filesystem::create_directories(folder_ / "models");
+    std::filesystem::copy(model_, folder_ / "models/tiny",
+                          std::filesystem::copy_options::recursive);
+    model_ = folder_ / "models/tiny";
+  }
+
+  TempFolder folder_;
+  std::string model_;
+  JobSpec spec_;
+};
+
+TEST_F(PrepareTest, ReportsDataAndShapes) {
+  const v1::PrepareResult result = Check(dropbp::testing::TinyDataset(64));
+  EXPECT_EQ(result.error(), "");
+  EXPECT_EQ(result.dataset_report().samples(), 64);
+  EXPECT_GT(result.dataset_report().supervised_tokens(), 64);
+  EXPECT_EQ(result.model_shape().layers(), 4);
+  EXPECT_EQ(result.model_shape().hidden_size(), 64);
+}
+
+TEST_F(PrepareTest, RefusesFewerSamplesThanOneBatch) {
+  spec_.training.global_batch_size = 16;
+  EXPECT_EQ(Check(dropbp::testing::TinyDataset(9)).error(),
+            "training.global_batch_size: found 16, legal is at most the number of samples in the "
+            "dataset, 9");
+}
+
+TEST_F(PrepareTest, NamesTheLineOfBrokenData) {
+  const std::string error = Check(dropbp::testing::TinyDataset(20) + "{\"prompt\": \n").error();
+  EXPECT_THAT(error, HasSubstr("dataset:21: "));
+  EXPECT_THAT(error, Not(HasSubstr(folder_.path()))) << "paths of the worker are its own affair";
+}
+
+TEST_F(PrepareTest, RefusesTargetModulesThatTheModelDoesNotHave) {
+  spec_.lora.target_modules = {"q_proj", "query"};
+  EXPECT_THAT(Check(dropbp::testing::TinyDataset(64)).error(),
+              StartsWith("lora.target_modules: found 'query', which model tiny does not have"));
+}
+
+TEST_F(PrepareTest, RefusesWeightsThatAreCutShort) {
+  CopyModel();
+  const std::string weights = model_ + "/model.safetensors";
+  std::filesystem::resize_file(weights, std::filesystem::file_size(weights) - 1);
+  EXPECT_THAT(Check(dropbp::testing::TinyDataset(64)).error(),
+              AllOf(HasSubstr("tiny/model.safetensors"), Not(HasSubstr(folder_.path()))));
+}
+
+TEST_F(PrepareTest, RefusesAConfigThatIsNoModel) {
+  CopyModel();
+  WriteText(model_ + "/config.json", "{\"model_type\": \"bert\"}");
+  EXPECT_THAT(Check(dropbp::testing::TinyDataset(64)).error(),
+              AllOf(HasSubstr("tiny/config.json"), HasSubstr("bert")));
+}
+
+}  // namespace
+}  // namespace dropbp::agent
