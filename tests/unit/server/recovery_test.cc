@@ -53,7 +53,7 @@ TEST_F(RecoveryTest, AGangThatWasMeetingIsRestartedUncharged) {
   Crash();
   EXPECT_EQ(State("job"), v1::Job::RESTARTING);
   a_.Connect(*coordinator_, {Live("job", 1, 0, 0), Live("job", 1, 1, 1)});
-  ASSERT_THAT(a_.Stops(), SizeIs(1) || SizeIs(2));
+  EXPECT_FALSE(a_.Stops().empty());
   EXPECT_THAT(a_.Starts(), IsEmpty());
   for (int rank : {0, 1}) ASSERT_TRUE(a_.Exited(*coordinator_, "job", 1, rank, 15).ok());
   EXPECT_EQ(State("job"), v1::Job::STARTING);
