@@ -9,18 +9,16 @@
 #include "worker/data/jinja/evaluator.h"
 #include "worker/data/jinja/parser.h"
 #include "worker/data/json_fields.h"
-#include "worker/hf/json.h"
+#include "worker/data/special_tokens.h"
 
 namespace dropbp::data {
 namespace {
 
 using jinja::Value;
 using nlohmann::json;
-using SpecialTokens = std::map<std::string, std::string>;
+using TokenNames = std::map<std::string, std::string>;
 
 constexpr int64_t kMaxFileBytes = 4 << 20;
-constexpr const char* kSpecialTokenNames[] = {"bos_token", "eos_token", "unk_token", "sep_token",
-                                              "pad_token", "cls_token", "mask_token"};
 
 bool HasGeneration(const jinja::Block& block) {
   return std::any_of(block.begin(), block.end(), [](const auto& statement) {
@@ -33,7 +31,7 @@ bool HasGeneration(const jinja::Block& block) {
 
 class JinjaChatTemplate : public ChatTemplate {
  public:
-  JinjaChatTemplate(jinja::Block block, const SpecialTokens& special_tokens, const Clock& clock)
+  JinjaChatTemplate(jinja::Block block, const TokenNames& special_tokens, const Clock& clock)
       : block_(std::move(block)), marks_generation_(HasGeneration(block_)), clock_(clock) {
     // What apply_chat_template passes where a dialogue has no tools and no documents.
     variables_.emplace_back("tools", jinja::None{});
@@ -68,17 +66,6 @@ class JinjaChatTemplate : public ChatTemplate {
   jinja::Entries variables_;
 };
 
-// A special token is written as text or as an added token {content, ...}.
-SpecialTokens ReadSpecialTokens(const json& config) {
-  SpecialTokens tokens;
-  for (const char* name : kSpecialTokenNames) {
-    const json* token = FindField(config, name);
-    if (token != nullptr && token->is_object()) token = FindField(*token, "content");
-    if (token != nullptr && token->is_string()) tokens[name] = token->get<std::string>();
-  }
-  return tokens;
-}
-
 // The template of tokenizer_config.json; empty if it has none.
 absl::StatusOr<std::string> TemplateOf(const json& config) {
   const json* source = FindField(config, "chat_template");
@@ -97,17 +84,11 @@ absl::StatusOr<std::string> TemplateOf(const json& config) {
       "default");
 }
 
-absl::StatusOr<json> ReadTokenizerConfig(const std::string& path) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return json::object();
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxFileBytes));
-  return hf::ParseJson(text);
-}
-
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Parse(
-    std::string_view source, SpecialTokens special_tokens, const Clock& clock) {
+absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Parse(std::string_view source,
+                                                                        TokenNames special_tokens,
+                                                                        const Clock& clock) {
   ASSIGN_OR_RETURN(jinja::Block block, jinja::ParseTemplate(source));
   return std::make_unique<JinjaChatTemplate>(std::move(block), special_tokens, clock);
 }
@@ -115,29 +96,28 @@ absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Parse(
 absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Parse(std::string_view source,
                                                                         std::string bos_token,
                                                                         std::string eos_token) {
-  return Parse(source, SpecialTokens{{"bos_token", std::move(bos_token)},
-                                     {"eos_token", std::move(eos_token)}});
+  return Parse(
+      source, TokenNames{{"bos_token", std::move(bos_token)}, {"eos_token", std::move(eos_token)}});
 }
 
 absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Load(const std::string& model_dir,
                                                                        const Clock& clock) {
   const std::string config_path = model_dir + "/tokenizer_config.json";
   std::string template_path = model_dir + "/chat_template.jinja";
-  absl::StatusOr<json> config = ReadTokenizerConfig(config_path);
-  if (!config.ok()) return Annotate(config.status(), config_path);
+  ASSIGN_OR_RETURN(const json config, ReadTokenizerConfig(model_dir));
   std::string source;
   std::error_code ignored;
   if (std::filesystem::exists(template_path, ignored)) {
     ASSIGN_OR_RETURN(source, ReadFile(template_path, kMaxFileBytes));
   } else {
     template_path = config_path;
-    absl::StatusOr<std::string> text = TemplateOf(*config);
+    absl::StatusOr<std::string> text = TemplateOf(config);
     if (!text.ok()) return Annotate(text.status(), config_path);
     source = *std::move(text);
   }
   if (source.empty())
     return absl::NotFoundError(absl::StrCat(model_dir, ": the model has no chat template"));
-  auto parsed = Parse(source, ReadSpecialTokens(*config), clock);
+  auto parsed = Parse(source, SpecialTokens(config), clock);
   if (!parsed.ok()) return Annotate(parsed.status(), template_path + ": chat template");
   return parsed;
 }

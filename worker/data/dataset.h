@@ -26,9 +26,9 @@ struct DatasetReport {
   int64_t samples = 0;
   int64_t tokens = 0;
   int64_t supervised_tokens = 0;
-  int64_t truncated = 0;
-  int64_t dropped = 0;
-  int64_t longest = 0;
+  int64_t truncated = 0;  // cut to max_length
+  int64_t dropped = 0;    // left out: too long, or no supervised token (left after cutting)
+  int64_t longest = 0;    // tokens of the longest record, before cutting
   std::string format;
 };
 

@@ -77,6 +77,7 @@ class JsonTokenizer : public Tokenizer {
     return known == token_ids_.end() ? -1 : known->second;
   }
 
+  bool IsSpecial(TokenId id) const override { return special_.contains(id); }
   TokenId AddedBeginToken() const override { return begin_token_; }
   int64_t vocab_size() const override { return static_cast<int64_t>(decoded_.size()); }
 

@@ -43,6 +43,8 @@ class Tokenizer {
 
   // Id of an added or vocabulary token by its content; -1 if there is none.
   virtual TokenId TokenToId(std::string_view token) const = 0;
+  // Whether Decode(ids, skip_special) leaves the token out.
+  virtual bool IsSpecial(TokenId id) const = 0;
   // Whether the post-processor puts a begin token before a text; its id, or -1.
   virtual TokenId AddedBeginToken() const = 0;
   // One more than the largest id.

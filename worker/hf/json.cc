@@ -6,6 +6,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/text.h"
 
 namespace dropbp::hf {
 namespace {
@@ -111,8 +112,7 @@ std::string DescribeJsonError(std::string_view library_message) {
   if (library_message.substr(0, kPrefix.size()) == kPrefix) {
     library_message.remove_prefix(kPrefix.size());
   }
-  std::string text(library_message.substr(0, kMaxErrorBytes));
-  return absl::CHexEscape(text);
+  return Shortened(ToValidUtf8(library_message), kMaxErrorBytes);
 }
 
 std::string QuoteForError(std::string_view text, size_t max_bytes) {
