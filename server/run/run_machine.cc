@@ -98,8 +98,8 @@ void Reactor::Break(const std::string& why, bool charged) {
     return;
   }
   if (charged && job().restarts() >= out_.next.spec.max_restarts) {
-    Fail(absl::StrCat(why, " Gave up after ", job().restarts(),
-                      " restarts (max_restarts = ", out_.next.spec.max_restarts, ")."));
+    Fail(absl::StrCat("Gave up after ", job().restarts(),
+                      " restarts (max_restarts = ", out_.next.spec.max_restarts, "): ", why));
     return;
   }
   AddEvent(v1::JobEvent::INCIDENT, why);

@@ -178,7 +178,7 @@ v1::StepReport TestStep(int64_t step) {
 }
 
 ClusterTest::ClusterTest() : logs_(dir_.path() + "/logs", 1 << 20) {
-  artifacts_ = ArtifactStore::Open(dir_.path() + "/artifacts", 1 << 20).value();
+  artifacts_ = ArtifactStore::Open(dir_.path() + "/artifacts", 8 << 20).value();
   Crash();
 }
 

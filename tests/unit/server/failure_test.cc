@@ -185,7 +185,7 @@ TEST_F(FailureTest, CancelStopsTheGangAndEndsWithItsLastProcess) {
 }
 
 TEST_F(FailureTest, CancelEndsAWaitingJobAtOnce) {
-  Submit("queued", 9);
+  Submit("queued", 4);
   EXPECT_EQ(coordinator_->CancelJob("queued")->state(), v1::Job::CANCELLED);
   EXPECT_EQ(State("queued"), v1::Job::CANCELLED);
   EXPECT_THAT(a_.Stops(), IsEmpty());

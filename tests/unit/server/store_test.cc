@@ -57,7 +57,8 @@ class JobStoreTest : public ::testing::Test {
 
   std::vector<std::string> Ids(const JobQuery& query) {
     std::vector<std::string> ids;
-    for (const v1::Job& job : store_->List(query).value().jobs) ids.push_back(job.job_id());
+    const JobPage page = store_->List(query).value();
+    for (const v1::Job& job : page.jobs) ids.push_back(job.job_id());
     return ids;
   }
 
