@@ -1,0 +1,125 @@
+"""What transformers renders and masks for many dialogues, for chat_parity_test.
+
+usage: chat_oracle.py MODEL_DIR TEMPLATES_DIR OUT_DIR
+For the model's own template and every TEMPLATES_DIR/*.jinja writes OUT_DIR/<name>/ with
+  tokenizer.json, tokenizer_config.json, chat_template.jinja   a folder that the program under test can load
+  renderings.jsonl   {"messages", "add_generation_prompt", "text"} with "text" null where the template refuses
+  labels.jsonl       {"messages", "ids", "supervised": [0, 1, ...]} for dialogues whose answers carry loss
+"""
+
+import datetime
+import glob
+import json
+import os
+import random
+import shutil
+import sys
+
+from transformers import PreTrainedTokenizerFast
+from transformers.utils import chat_template_utils
+
+import tokenizer_texts
+
+DIALOGUES = 350
+NOW = datetime.datetime(2025, 3, 9, 12, 0, 0)
+SPECIALS = ["<|im_end|>", "<think>", "</think>", "<tool_response>", "{{ x }}"]
+
+
+class FixedDatetime(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return NOW
+
+
+def content(rng):
+    if rng.random() < 0.1:
+        return rng.choice(["", " ", "\n", "  padded\n", "<think>\nhm\n</think>\n\nyes", "</think>", "a\r\nb"])
+    return next(tokenizer_texts.lines(1, SPECIALS, rng.random()))
+
+
+def dialogue(rng):
+    """Mostly a proper dialogue; sometimes one that templates refuse."""
+    if rng.random() < 0.15:
+        roles = [rng.choice(["system", "user", "assistant", "tool"]) for _ in range(rng.randint(1, 5))]
+    else:
+        roles = ["system"] if rng.random() < 0.3 else []
+        roles += ["user", "assistant"] * rng.randint(0, 4)
+        if rng.random() < 0.5 or not roles:
+            roles.append("user")
+    return [{"role": role, "content": content(rng)} for role in roles]
+
+
+def render(tokenizer, messages, prompt):
+    try:
+        return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt)
+    except Exception:  # what a template may raise is not one class
+        return None
+
+
+def write_renderings(tokenizer, path):
+    rng = random.Random(11)
+    with open(path, "w", encoding="utf-8") as out:
+        for i in range(DIALOGUES):
+            messages, prompt = dialogue(rng), i % 2 == 0
+            line = {"messages": messages, "add_generation_prompt": prompt, "text": render(tokenizer, messages, prompt)}
+            out.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def mask_by_tags(tokenizer, messages):
+    encoded = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=True)
+    return encoded["input_ids"], encoded["assistant_masks"]
+
+
+def mask_by_prefixes(tokenizer, messages):
+    """Tokens that begin in an answer or are its end-of-turn token."""
+    text = render(tokenizer, messages, False)
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    mask = [0] * len(encoded["input_ids"])
+    for turn, message in enumerate(messages):
+        if message["role"] != "assistant":
+            continue
+        begin = len(render(tokenizer, messages[:turn], True))
+        end = len(render(tokenizer, messages[:turn + 1], False).rstrip())
+        for i, (start, _) in enumerate(encoded["offset_mapping"]):
+            if begin <= start < end:
+                mask[i] = 1
+    return encoded["input_ids"], mask
+
+
+def write_labels(tokenizer, name, path):
+    rng = random.Random(12)
+    marked = name == "generation_style"
+    with open(path, "w", encoding="utf-8") as out:
+        for _ in range(DIALOGUES):
+            roles = (["system"] if rng.random() < 0.3 else []) + ["user", "assistant"] * rng.randint(1, 3)
+            # An answer that begins with white space shares its first token with the prompt; each side counts that
+            # token its own way, so such answers are left to the unit tests.
+            messages = [{"role": role, "content": content(rng).strip() or "x"} for role in roles]
+            ids, mask = (mask_by_tags if marked else mask_by_prefixes)(tokenizer, messages)
+            out.write(json.dumps({"messages": messages, "ids": ids, "supervised": mask}, ensure_ascii=False) + "\n")
+
+
+def main():
+    model_dir, templates_dir, out_dir = sys.argv[1:]
+    chat_template_utils.datetime = FixedDatetime
+    with open(os.path.join(model_dir, "tokenizer_config.json"), encoding="utf-8") as config:
+        templates = {"smollm2": json.load(config)["chat_template"]}
+    for path in sorted(glob.glob(os.path.join(templates_dir, "*.jinja"))):
+        with open(path, encoding="utf-8", newline="") as source:
+            templates[os.path.basename(path)[:-len(".jinja")]] = source.read()
+    for name, template in templates.items():
+        folder = os.path.join(out_dir, name)
+        os.makedirs(folder, exist_ok=True)
+        shutil.copy(os.path.join(model_dir, "tokenizer.json"), folder)
+        with open(os.path.join(folder, "tokenizer_config.json"), "w", encoding="utf-8") as out:
+            json.dump({"bos_token": "<|im_start|>", "eos_token": {"content": "<|im_end|>"}}, out)
+        with open(os.path.join(folder, "chat_template.jinja"), "w", encoding="utf-8", newline="") as out:
+            out.write(template)
+        tokenizer = PreTrainedTokenizerFast(tokenizer_file=os.path.join(folder, "tokenizer.json"),
+                                            bos_token="<|im_start|>", eos_token="<|im_end|>", chat_template=template)
+        write_renderings(tokenizer, os.path.join(folder, "renderings.jsonl"))
+        if name in ("smollm2", "generation_style"):
+            write_labels(tokenizer, name, os.path.join(folder, "labels.jsonl"))
+
+
+main()
