@@ -1,17 +1,28 @@
-// dropbp-trainer: trains one rank of a job for its agent, or generates and evaluates for a person.
-#include <CLI/CLI.hpp>
+// dropbp-trainer: trains one rank of a job for its agent; generates and evaluates for a person.
+#include <cstdio>
+#include <string_view>
 
-#include "worker/trainer/verbs/verbs.h"
+#include "worker/trainer/generate/verbs.h"
+#include "worker/trainer/run_verb.h"
+
+namespace {
+
+constexpr char kUsage[] =
+    "usage: dropbp-trainer VERB [options]\n"
+    "  generate   answer one prompt\n"
+    "  evaluate   answer every record of a data file and compare\n"
+    "  run        train one rank of a job; started by dropbp-worker\n"
+    "dropbp-trainer VERB --help tells the options of a verb.\n";
+
+}  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Trains one rank of a DropBP job; started by dropbp-worker.");
-  app.set_version_flag("--version", DROPBP_VERSION);
-  app.require_subcommand(1);
-
-  std::string socket_path;
-  CLI::App* run = app.add_subcommand("run", "Train for the agent that listens on a Unix socket.");
-  run->add_option("--socket", socket_path, "Path of the socket")->required();
-
-  CLI11_PARSE(app, argc, argv);
-  return dropbp::trainer::RunVerb(socket_path);
+  const std::string_view verb = argc > 1 ? argv[1] : "";
+  if (verb == "run") return dropbp::trainer::RunTrain(argc - 1, argv + 1);
+  if (verb == "generate") return dropbp::trainer::RunGenerate(argc - 1, argv + 1);
+  if (verb == "evaluate") return dropbp::trainer::RunEvaluate(argc - 1, argv + 1);
+  if (verb == "--version") return std::puts("dropbp-trainer " DROPBP_VERSION) < 0;
+  if (verb == "--help" || verb == "-h") return std::fputs(kUsage, stdout) < 0;
+  std::fprintf(stderr, "dropbp-trainer: no verb \"%s\".\n%s", argc > 1 ? argv[1] : "", kUsage);
+  return 2;
 }

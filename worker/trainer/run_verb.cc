@@ -1,14 +1,17 @@
+#include "worker/trainer/run_verb.h"
+
+#include <CLI/CLI.hpp>
 #include <cstdlib>
 
 #include "worker/trainer/link/coordinator_link.h"
 #include "worker/trainer/train/failure.h"
 #include "worker/trainer/train/run_job.h"
 #include "worker/trainer/train/stderr_log.h"
-#include "worker/trainer/verbs/verbs.h"
 
 namespace dropbp::trainer {
+namespace {
 
-int RunVerb(const std::string& socket_path) {
+int TrainFor(const std::string& socket_path) {
   const char* token = std::getenv("DROPBP_TRAINER_TOKEN");
   auto link = ConnectToAgent(socket_path, token == nullptr ? "" : token);
   if (!link.ok()) {
@@ -21,6 +24,16 @@ int RunVerb(const std::string& socket_path) {
   if (absl::IsCancelled(status)) return 0;
   (*link)->ReportFailure(KindOf(status), std::string(status.message()));
   return 1;
+}
+
+}  // namespace
+
+int RunTrain(int argc, char** argv) {
+  CLI::App app("Trains one rank of a job; started by dropbp-worker.", "dropbp-trainer run");
+  std::string socket_path;
+  app.add_option("--socket", socket_path, "Unix socket that the agent listens on")->required();
+  CLI11_PARSE(app, argc, argv);
+  return TrainFor(socket_path);
 }
 
 }  // namespace dropbp::trainer
