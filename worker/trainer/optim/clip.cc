@@ -15,21 +15,19 @@ std::vector<at::Tensor> DefinedGradients(const std::vector<TrainableParameter>& 
 
 }  // namespace
 
-double GlobalGradientNorm(const std::vector<TrainableParameter>& parameters) {
+at::Tensor GlobalGradientNorm(const std::vector<TrainableParameter>& parameters) {
   at::NoGradGuard no_grad;
   const std::vector<at::Tensor> gradients = DefinedGradients(parameters);
-  if (gradients.empty()) return 0;
-  return at::linalg_vector_norm(at::stack(at::_foreach_norm(gradients, 2))).item<double>();
+  if (gradients.empty()) return at::zeros({});
+  return at::linalg_vector_norm(at::stack(at::_foreach_norm(gradients, 2)));
 }
 
-void ClipGradients(const std::vector<TrainableParameter>& parameters, double norm,
+void ClipGradients(const std::vector<TrainableParameter>& parameters, const at::Tensor& norm,
                    double max_norm) {
-  if (max_norm <= 0) return;
-  const double scale = max_norm / (norm + 1e-6);
-  if (scale >= 1) return;
   at::NoGradGuard no_grad;
   const std::vector<at::Tensor> gradients = DefinedGradients(parameters);
-  at::_foreach_mul_(gradients, scale);
+  if (max_norm <= 0 || gradients.empty()) return;
+  at::_foreach_mul_(gradients, at::clamp_max(max_norm / (norm + 1e-6), 1.0));
 }
 
 }  // namespace dropbp::trainer

@@ -9,12 +9,13 @@
 
 namespace dropbp::trainer {
 
-// L2 norm of all defined gradients together; 0 if there are none. Waits for the device. Throws what
-// torch throws.
-double GlobalGradientNorm(const std::vector<TrainableParameter>& parameters);
+// L2 norm of all defined gradients together, an fp32 scalar on their device; 0 if there are none.
+// Throws what torch throws.
+at::Tensor GlobalGradientNorm(const std::vector<TrainableParameter>& parameters);
 
-// Scales all defined gradients by min(1, max_norm / (norm + 1e-6)), as torch's clip_grad_norm_
-// does. `max_norm` 0 means no clipping.
-void ClipGradients(const std::vector<TrainableParameter>& parameters, double norm, double max_norm);
+// Scales all defined gradients by min(1, max_norm / (norm + 1e-6)): the bits of torch's
+// clip_grad_norm_. `max_norm` 0 means no clipping.
+void ClipGradients(const std::vector<TrainableParameter>& parameters, const at::Tensor& norm,
+                   double max_norm);
 
 }  // namespace dropbp::trainer

@@ -87,10 +87,11 @@ absl::Status TrainStep::ShareLoss(const at::Tensor& loss, StepOutcome& outcome) 
 
 void TrainStep::UpdateIfFinite(StepOutcome& outcome) {
   const std::vector<TrainableParameter>& parameters = parts_.model->trainable();
-  outcome.report.grad_norm = GlobalGradientNorm(parameters);
+  const at::Tensor norm = GlobalGradientNorm(parameters);
+  outcome.report.grad_norm = norm.item<double>();
   outcome.updated = std::isfinite(outcome.report.loss) && std::isfinite(outcome.report.grad_norm);
   if (outcome.updated) {
-    ClipGradients(parameters, outcome.report.grad_norm, parts_.spec.training.max_grad_norm);
+    ClipGradients(parameters, norm, parts_.spec.training.max_grad_norm);
     parts_.optimizer->Step(outcome.report.learning_rate);
   }
   parts_.optimizer->ClearGradients();

@@ -54,9 +54,13 @@ std::vector<at::Tensor> PlainLoop(const JobSpec& spec) {
 
 TEST(TrainerTest, DropRateZeroEqualsThePlainLoopBitForBit) {
   at::set_num_threads(1);
-  const std::vector<at::Tensor> plain = PlainLoop(TinySpec());
-  const auto ranks = TrainTiny(TinySpec(), 1);
-  EXPECT_EQ(MaxDifference(CopyWeights(*ranks[0].model), plain), 0);
+  for (const char* method : {"lora", "full"}) {
+    JobSpec spec = TinySpec();
+    spec.method = method;
+    const std::vector<at::Tensor> plain = PlainLoop(spec);
+    const auto ranks = TrainTiny(spec, 1);
+    EXPECT_EQ(MaxDifference(CopyWeights(*ranks[0].model), plain), 0) << method;
+  }
 }
 
 TEST(TrainerTest, TheSameJobTwiceGivesTheSameBits) {
@@ -92,6 +96,27 @@ TEST(TrainerTest, TwoRanksEqualOneRankOnTheSameGlobalBatch) {
   }
 }
 
+TEST(TrainerTest, FullFineTuningOnTwoRanksEqualsOneRank) {
+  JobSpec spec = DropSpec(0.5, "balanced");
+  spec.method = "full";
+  spec.training.learning_rate = 1e-3;
+  const auto one = TrainTiny(spec, 1);
+  const auto two = TrainTiny(spec, 2);
+  EXPECT_EQ(two[0].weight_hashes, two[1].weight_hashes);
+  EXPECT_LE(MaxDifference(CopyWeights(*one[0].model), CopyWeights(*two[0].model)), 2e-5);
+}
+
+// Dropout too belongs to sequences, not to ranks.
+TEST(TrainerTest, DropoutIsTheSameForEveryNumberOfRanks) {
+  JobSpec spec = TinySpec();
+  spec.lora.dropout = 0.3;
+  const auto one = TrainTiny(spec, 1);
+  const auto two = TrainTiny(spec, 2);
+  for (int step = 0; step < kTinySteps; ++step) {
+    EXPECT_NEAR(one[0].link->steps[step].loss, two[0].link->steps[step].loss, 1e-5);
+  }
+}
+
 TEST(TrainerTest, EveryStepCostsThePlannedFlops) {
   const auto ranks = TrainTiny(DropSpec(0.5, "balanced"), 2);
   for (const TinyRank& rank : ranks) {
@@ -114,18 +139,21 @@ int64_t ExpectedBytes(const Decoder& model, const std::vector<MaskRow>& rows) {
 }
 
 TEST(TrainerTest, BytesSentEqualTheFormula) {
-  JobSpec spec = DropSpec(0.7, "shared");
-  spec.training.micro_batch_size = 4;
-  spec.resources.ranks = 2;
-  const auto ranks = TrainTiny(spec, 2);
-  const MaskPlan masks(ranks[0].link->plans[0], static_cast<uint64_t>(spec.training.seed),
-                       MaskRows(spec));
-  for (const TinyRank& rank : ranks) {
-    for (const StepReport& report : rank.link->steps) {
-      EXPECT_EQ(report.gradient_bytes_sent, ExpectedBytes(*rank.model, masks.Draw(report.step)));
-      EXPECT_EQ(report.gradient_bytes_dense,
-                ExpectedBytes(*rank.model, {MaskRow(kTinyUnits, true)}));
-      EXPECT_LT(report.gradient_bytes_sent, report.gradient_bytes_dense);
+  for (const char* method : {"lora", "full"}) {
+    JobSpec spec = DropSpec(0.7, "shared");
+    spec.method = method;
+    spec.training.micro_batch_size = 4;
+    spec.resources.ranks = 2;
+    const auto ranks = TrainTiny(spec, 2);
+    const MaskPlan masks(ranks[0].link->plans[0], static_cast<uint64_t>(spec.training.seed),
+                         MaskRows(spec));
+    for (const TinyRank& rank : ranks) {
+      const int64_t dense = ExpectedBytes(*rank.model, {MaskRow(kTinyUnits, true)});
+      for (const StepReport& report : rank.link->steps) {
+        EXPECT_EQ(report.gradient_bytes_sent, ExpectedBytes(*rank.model, masks.Draw(report.step)));
+        EXPECT_EQ(report.gradient_bytes_dense, dense);
+        EXPECT_LT(report.gradient_bytes_sent, dense);
+      }
     }
   }
 }
