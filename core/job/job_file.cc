@@ -10,6 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "core/base/text.h"
 #include "core/job/job_values.h"
+#include "core/job/yaml_documents.h"
 
 namespace dropbp {
 namespace {
@@ -205,12 +206,13 @@ absl::StatusOr<JobFile> ParseJobFile(std::string_view yaml, std::string_view sou
   }
   Reader reader;
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(yaml));
-    if (documents.size() == 1) {
-      reader.Document(documents[0]);
+    const std::string text(yaml);
+    const std::vector<int> documents = FindYamlDocuments(text);
+    if (documents.size() < 2) {
+      reader.Document(YAML::Load(text));
     } else {
-      reader.Problem("job file",
-                     absl::StrCat("found ", documents.size(), " YAML documents, legal is one"));
+      reader.GoToLine(documents[1]);
+      reader.Problem("job file", "found a second YAML document, legal is one");
     }
   } catch (const YAML::Exception& error) {
     reader.GoToLine(LineOf(error.mark));
