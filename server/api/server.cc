@@ -10,6 +10,9 @@
 namespace dropbp::server {
 namespace {
 
+// Room for the probe of a large model: units times tensors, eight bytes each.
+constexpr int kMaxMessageBytes = 32 << 20;
+
 // Both are settings of the whole process and must come before the first server is built.
 void EnablePlugins(bool reflection) {
   grpc::EnableDefaultHealthCheckService(true);
@@ -36,6 +39,7 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(ApiOptions options,
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
+  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.RegisterService(&api->jobs_);
   builder.RegisterService(&api->artifacts_);
   builder.RegisterService(&api->cluster_);

@@ -38,6 +38,9 @@ absl::Status Coordinator::OnHello(const std::shared_ptr<WorkerOutbox>& outbox,
   frame.mutable_welcome()->set_heartbeat_seconds(absl::ToDoubleSeconds(options_.heartbeat));
   frame.mutable_welcome()->set_acknowledged(worker.acknowledged);
   outbox->Send(std::move(frame));
+  // A check that nobody waits for any more may never be answered.
+  const LiveRun* checked = FindRun(worker.preparing);
+  if (checked == nullptr || checked->preparer != worker.id()) worker.preparing.clear();
   for (auto& [job_id, live] : runs_) RETURN_IF_ERROR(ReconcileRun(live, worker));
   StopStrangers(worker);
   return absl::OkStatus();

@@ -102,6 +102,7 @@ v1::Job Coordinator::Decorated(const LiveRun& live) const {
       (job.state() == v1::Job::QUEUED || job.state() == v1::Job::RESTARTING)) {
     job.set_state_message(live.pending_reason);
   }
+  if (job.state() != v1::Job::RUNNING) job.mutable_progress()->clear_eta();
   if (job.state() == v1::Job::QUEUED) job.set_queue_position(live.queue_position);
   return job;
 }

@@ -1,4 +1,8 @@
 // What is lost, and what must follow: trainers, agents, connections, time.
+#include <sys/resource.h>
+
+#include <csignal>
+
 #include "proto/support/grpc_status.h"
 #include "tests/unit/server/cluster_fixture.h"
 
@@ -9,6 +13,21 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
+
+// While it lives, no file of this process can grow: what a full disk does.
+class FullDisk {
+ public:
+  FullDisk() {
+    std::signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit none{.rlim_cur = 0, .rlim_max = before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &none);
+  }
+  ~FullDisk() { setrlimit(RLIMIT_FSIZE, &before_); }
+
+ private:
+  rlimit before_;
+};
 
 class FailureTest : public ClusterTest {
  protected:
@@ -256,6 +275,36 @@ TEST_F(FailureTest, AFinishWithoutItsFilesIsAFailure) {
   ASSERT_TRUE(a_.Finished(*coordinator_, "job", 1, 0, {missing}).ok());
   EXPECT_EQ(State("job"), v1::Job::FAILED);
   EXPECT_THAT(Get("job").state_message(), HasSubstr("'adapter_model.safetensors'"));
+}
+
+TEST_F(FailureTest, AFullDiskChangesNothingAndTheFrameComesAgain) {
+  SubmitAndRun("job", a_);
+  for (int rank : {0, 1}) ASSERT_TRUE(a_.Step(*coordinator_, "job", 1, rank, 0).ok());
+  {
+    const v1::CreateJobRequest other = Request("other");
+    const FullDisk full;
+    EXPECT_FALSE(a_.Exited(*coordinator_, "job", 1, 1, 9).ok());
+    EXPECT_FALSE(coordinator_->CancelJob("job").ok());
+    EXPECT_FALSE(coordinator_->CreateJob(other).ok());
+    AdvanceTime(absl::Seconds(3), {&a_});
+    EXPECT_THAT(a_.Frames([](const auto& f) { return f.acknowledged() > 0; }), IsEmpty());
+    EXPECT_EQ(State("job"), v1::Job::RUNNING);
+    EXPECT_THAT(a_.Stops(), IsEmpty());
+  }
+  ASSERT_TRUE(a_.Exited(*coordinator_, "job", 1, 1, 9).ok());
+  EXPECT_EQ(State("job"), v1::Job::RESTARTING);
+  Crash();
+  EXPECT_EQ(State("job"), v1::Job::RESTARTING);
+  EXPECT_EQ(Get("job").progress().step(), 1);
+}
+
+TEST_F(FailureTest, ACheckThatNobodyWaitsForBlocksNoOther) {
+  Submit("one");
+  a_.Disconnect(*coordinator_);  // with the order to check
+  ASSERT_TRUE(coordinator_->CancelJob("one").ok());
+  a_.Connect(*coordinator_);
+  Submit("two");
+  EXPECT_EQ(State("two"), v1::Job::PREPARING);
 }
 
 TEST_F(FailureTest, OneSessionForEachWorker) {
