@@ -12,10 +12,10 @@
 namespace dropbp::agent {
 namespace {
 
-using testing::AllOf;
-using testing::HasSubstr;
-using testing::Not;
-using testing::StartsWith;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
 
 class PrepareTest : public ::testing::Test {
  protected:

@@ -56,7 +56,7 @@ int Abort(CoordinatorLink&) {
 
 int UntilStopped(CoordinatorLink& link) {
   link.ReportReady(0, 100);
-  Say("process " + std::to_string(getpid()));
+  Say("processes " + std::to_string(getpid()));
   WaitUntil([&] { return link.StopRequested(); });
   Say("stopped as asked");
   return 0;

@@ -13,7 +13,7 @@
 namespace dropbp::agent {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 constexpr absl::Duration kPatience = absl::Seconds(30);
 
@@ -21,15 +21,16 @@ class WorkerProcessTest : public ::testing::Test {
  protected:
   WorkerProcessTest() { WriteText(folder_ / "models/tiny/config.json", "{}"); }
 
-  void StartWorker(const std::vector<std::string>& more = {}) {
-    std::vector<std::string> arguments = {BinFolder() + "/dropbp-worker",
-                                          "--coordinator=" + server_.address(),
-                                          "--models-dir=" + folder_ / "models",
-                                          "--work-dir=" + folder_ / "work",
-                                          "--device=cpu",
-                                          "--worker-id=node",
-                                          "--trainer=" + BinFolder() + "/dropbp-test-trainer"};
-    arguments.insert(arguments.end(), more.begin(), more.end());
+  void StartWorker() { StartWorker(server_.address()); }
+  void StartWorker(const std::string& coordinator) {
+    const std::vector<std::string> arguments = {
+        BinFolder() + "/dropbp-worker",
+        "--coordinator=" + coordinator,
+        "--models-dir=" + folder_ / "models",
+        "--work-dir=" + folder_ / "work",
+        "--device=cpu",
+        "--worker-id=node",
+        "--trainer=" + BinFolder() + "/dropbp-test-trainer"};
     auto worker = dropbp::testing::ChildProcess::Start(
         {.arguments = arguments, .output_path = folder_ / "worker.out"});
     ASSERT_TRUE(worker.ok()) << worker.status();
@@ -49,9 +50,9 @@ class WorkerProcessTest : public ::testing::Test {
     start.add_ranks();
     server_.Send(order);
     const v1::SessionRequest log = server_.AwaitFrame(
-        [](const auto& frame) { return frame.rank_log().text().rfind("process", 0) == 0; });
+        [](const auto& frame) { return frame.rank_log().text().rfind("processes", 0) == 0; });
     pid_t trainer = 0;
-    EXPECT_EQ(sscanf(log.rank_log().text().c_str(), "process%*[es] %d", &trainer), 1)
+    EXPECT_EQ(sscanf(log.rank_log().text().c_str(), "processes %d", &trainer), 1)
         << log.rank_log().text();
     return trainer;
   }
@@ -95,7 +96,7 @@ TEST_F(WorkerProcessTest, EndsWithZeroWhileNobodyAnswers) {
 }
 
 TEST_F(WorkerProcessTest, RefusesAMistakenFlagWithOneLine) {
-  StartWorker({"--coordinator=example.com:7070"});
+  StartWorker("example.com:7070");
   EXPECT_EQ(ExitCode(), 2);
   EXPECT_THAT(Output(), HasSubstr("dropbp-worker: --coordinator: found 'example.com:7070'"));
 }
