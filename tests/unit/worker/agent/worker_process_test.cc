@@ -82,7 +82,7 @@ TEST_F(WorkerProcessTest, EndsWithZeroAfterItStoppedItsTrainers) {
 
 TEST_F(WorkerProcessTest, TakesItsTrainersAlongWhenItIsKilled) {
   StartWorker();
-  const pid_t trainer = StartTrainer("stubborn");
+  const pid_t trainer = StartTrainer("wait");
   worker_->Kill();
   EXPECT_TRUE(dropbp::testing::PollUntil(kPatience, [&] { return kill(trainer, 0) != 0; }));
 }
