@@ -1,0 +1,223 @@
+#include <google/protobuf/util/json_util.h>
+
+#include <fstream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "core/base/files.h"
+#include "core/job/job_fields.h"
+#include "tests/unit/client/commands_fixture.h"
+
+namespace dropbp::client {
+namespace {
+
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+template <typename Message>
+Message FromJson(const std::string& json) {
+  Message message;
+  const auto status = google::protobuf::util::JsonStringToMessage(json, &message);
+  EXPECT_TRUE(status.ok()) << status.ToString() << json;
+  return message;
+}
+
+size_t Lines(const std::string& text) { return std::count(text.begin(), text.end(), '\n'); }
+
+TEST_F(CommandsTest, SubmitPrintsTheIdAndNothingElseAsData) {
+  const CommandResult result = Dropbp(absl::StrCat("submit -f ", (folder() / "job.yaml").string()));
+  EXPECT_EQ(result.code, ExitCode::kOk) << result.err;
+  ASSERT_THAT(result.out, EndsWith("\n"));
+  const std::string id = result.out.substr(0, result.out.size() - 1);
+  EXPECT_TRUE(IsLegalJobId(id)) << id;
+  EXPECT_THAT(result.err, HasSubstr("next: dropbp watch " + id));
+  EXPECT_EQ(Get(id).spec().training().steps(), 10);
+}
+
+TEST_F(CommandsTest, SubmitUploadsTheDatasetAndTakesOverrides) {
+  EXPECT_EQ(SubmitFile("--name mine --set training.steps=7 --set labels.team=support"), "mine");
+  const v1::Job job = Get("mine");
+  EXPECT_EQ(job.spec().training().steps(), 7);
+  EXPECT_EQ(job.spec().labels().at("team"), "support");
+  EXPECT_TRUE(artifacts_->Has(job.spec().dataset().artifact()));
+}
+
+TEST_F(CommandsTest, ANameThatIsTakenIsRefused) {
+  SubmitFile("--name mine");
+  const CommandResult again =
+      Dropbp(absl::StrCat("submit --name mine -f ", (folder() / "job.yaml").string()));
+  EXPECT_EQ(again.code, ExitCode::kRefused);
+  EXPECT_THAT(again.err, HasSubstr("another --name"));
+  EXPECT_THAT(again.out, IsEmpty());
+}
+
+TEST_F(CommandsTest, DryRunAndValidateCreateNothing) {
+  const std::string file = (folder() / "job.yaml").string();
+  const CommandResult dry = Dropbp("submit --dry-run -f " + file);
+  EXPECT_EQ(dry.code, ExitCode::kOk) << dry.err;
+  const auto spec = FromJson<v1::JobSpec>(dry.out);
+  EXPECT_EQ(spec.training().learning_rate(), 2e-4) << "defaults are shown";
+  const CommandResult valid = Dropbp("validate -f " + file);
+  EXPECT_EQ(valid.code, ExitCode::kOk) << valid.err;
+  EXPECT_EQ(valid.out, file + ": ok\n");
+  EXPECT_THAT(valid.err, Not(HasSubstr("Checked here only")));
+  EXPECT_THAT(FromJson<v1::ListJobsResponse>(Dropbp("list --output json").out).jobs(), IsEmpty());
+  EXPECT_FALSE(artifacts_->Has(spec.dataset().artifact()));
+}
+
+TEST_F(CommandsTest, ListFiltersAndSaysWhenThereAreMore) {
+  for (const char* name : {"one", "two", "three"}) {
+    SubmitFile(absl::StrCat("--name ", name, " --set labels.name=", name));
+  }
+  ASSERT_EQ(Dropbp("cancel two").code, ExitCode::kOk);
+  const CommandResult all = Dropbp("list");
+  EXPECT_EQ(Lines(all.out), 4u) << all.out;
+  EXPECT_LT(all.out.find("three"), all.out.find("one")) << "newest first";
+  EXPECT_THAT(Dropbp("list --state cancelled").out, HasSubstr("two"));
+  EXPECT_THAT(Dropbp("list --state cancelled").out, Not(HasSubstr("one")));
+  EXPECT_THAT(Dropbp("list --label name=three").out, HasSubstr("three"));
+  const CommandResult newest = Dropbp("list --limit 2");
+  EXPECT_EQ(Lines(newest.out), 3u) << newest.out;
+  EXPECT_THAT(newest.err, HasSubstr("There are more"));
+  EXPECT_EQ(FromJson<v1::ListJobsResponse>(Dropbp("list --output json").out).jobs_size(), 3);
+  EXPECT_THAT(Dropbp("list --state failed").err, HasSubstr("No jobs."));
+}
+
+TEST_F(CommandsTest, GetShowsTheJobForPeopleAndForPrograms) {
+  SubmitAndRun("job", agent_);
+  ASSERT_TRUE(agent_.Step(*coordinator_, "job", 1, 0, 0).ok());
+  const CommandResult text = Dropbp("get job");
+  EXPECT_THAT(text.out, HasSubstr("RUNNING"));
+  EXPECT_THAT(text.out, HasSubstr("step 1/10"));
+  EXPECT_THAT(text.out, HasSubstr("worker-0"));
+  EXPECT_THAT(text.out, HasSubstr("80 samples"));
+  const CommandResult json = Dropbp("get job --output json");
+  EXPECT_EQ(FromJson<v1::Job>(json.out).progress().step(), 1);
+  EXPECT_THAT(json.out, HasSubstr("\"job_id\": \"job\"")) << "proto field names";
+}
+
+TEST_F(CommandsTest, EveryCommandOnAnUnknownJobIsNotFound) {
+  for (const char* command :
+       {"get", "watch", "logs", "logs --follow", "cancel", "wait", "download", "plan"}) {
+    const CommandResult result = Dropbp(absl::StrCat(command, " nobody"));
+    EXPECT_EQ(result.code, ExitCode::kNotFound) << command << result.err;
+    EXPECT_THAT(result.err, HasSubstr("nobody")) << command;
+    EXPECT_THAT(result.err, HasSubstr("next: dropbp list")) << command;
+  }
+}
+
+TEST_F(CommandsTest, CancelIsIdempotentButNotAfterAnotherEnd) {
+  SubmitAndRun("done", agent_);
+  for (int rank : {0, 1}) ASSERT_TRUE(agent_.Finished(*coordinator_, "done", 1, rank).ok());
+  SubmitFile("--name mine");
+  EXPECT_EQ(Dropbp("cancel mine").out, "mine CANCELLED\n");
+  EXPECT_EQ(Dropbp("cancel mine").code, ExitCode::kOk);
+  const CommandResult late = Dropbp("cancel done");
+  EXPECT_EQ(late.code, ExitCode::kRefused);
+  EXPECT_THAT(late.err, HasSubstr("next: dropbp get done"));
+}
+
+TEST_F(CommandsTest, WaitTellsTheEndByItsExitCode) {
+  SubmitAndRun("good", agent_);
+  EXPECT_EQ(Dropbp("wait good --timeout 0.2").code, ExitCode::kTimeout);
+  for (int rank : {0, 1}) ASSERT_TRUE(agent_.Finished(*coordinator_, "good", 1, rank).ok());
+  const CommandResult good = Dropbp("wait good");
+  EXPECT_EQ(good.code, ExitCode::kOk) << good.err;
+  EXPECT_EQ(good.out, "SUCCEEDED\n");
+  SubmitFile("--name gone");
+  Dropbp("cancel gone");
+  EXPECT_EQ(Dropbp("wait gone").code, ExitCode::kCancelled);
+}
+
+TEST_F(CommandsTest, AFailedJobSaysWhyAndWhereToLook) {
+  SubmitFile("--name bad");
+  ASSERT_TRUE(agent_.Prepared(*coordinator_, "bad", "dataset:3: no supervised token").ok());
+  const CommandResult result = Dropbp("watch bad");
+  EXPECT_EQ(result.code, ExitCode::kJobFailed);
+  EXPECT_THAT(result.out, HasSubstr("FAILED"));
+  EXPECT_THAT(result.err, HasSubstr("dataset:3: no supervised token"));
+  EXPECT_THAT(result.err, HasSubstr("next: dropbp logs bad"));
+}
+
+TEST_F(CommandsTest, LogsPrintTheLinesOfARank) {
+  SubmitAndRun("job", agent_);
+  ASSERT_TRUE(logs_.Append({"job", 1, 0}, "a\nb\nc\n").ok());
+  ASSERT_TRUE(logs_.Append({"job", 1, 1}, "d\n").ok());
+  EXPECT_EQ(Dropbp("logs job --rank 0").out, "a\nb\nc\n");
+  EXPECT_EQ(Dropbp("logs job --rank 0 --tail 2").out, "b\nc\n");
+  EXPECT_EQ(Dropbp("logs job").out, "rank 0: a\nrank 0: b\nrank 0: c\nrank 1: d\n");
+  EXPECT_EQ(FromJson<v1::ReadJobLogsResponse>(Dropbp("logs job --rank 1 --output json").out).text(),
+            "d\n");
+}
+
+TEST_F(CommandsTest, DownloadWritesTheFilesAndDoesNotFetchThemTwice) {
+  const std::string content(1 << 20, 'w');
+  auto upload =
+      artifacts_->NewUpload(Sha256Hex(content), static_cast<int64_t>(content.size())).value();
+  ASSERT_TRUE(upload->Write(content).ok());
+  ASSERT_TRUE(upload->Commit().ok());
+  v1::Artifact artifact;
+  artifact.set_name("adapter_model.safetensors");
+  artifact.set_sha256(Sha256Hex(content));
+  artifact.set_size_bytes(static_cast<int64_t>(content.size()));
+  SubmitAndRun("job", agent_);
+  EXPECT_EQ(Dropbp("download job").code, ExitCode::kRefused);
+  ASSERT_TRUE(agent_.Finished(*coordinator_, "job", 1, 0, {artifact}).ok());
+  ASSERT_TRUE(agent_.Finished(*coordinator_, "job", 1, 1).ok());
+  const std::string target = (folder() / "result").string();
+  const std::string path = target + "/adapter_model.safetensors";
+  EXPECT_EQ(Dropbp("download job --to " + target).out, path + "\n");
+  EXPECT_TRUE(ReadFile(path, 1 << 30).value() == content);
+  const auto written = std::filesystem::last_write_time(path);
+  EXPECT_EQ(Dropbp("download job --to " + target).code, ExitCode::kOk);
+  EXPECT_EQ(std::filesystem::last_write_time(path), written);
+  std::ofstream(path) << "damaged";
+  EXPECT_EQ(Dropbp("download job --to " + target).code, ExitCode::kOk);
+  EXPECT_TRUE(ReadFile(path, 1 << 30).value() == content);
+}
+
+TEST_F(CommandsTest, ADownloadOnlyWritesPlainNames) {
+  v1::Artifact artifact;
+  artifact.set_name("../outside");
+  artifact.set_sha256(UploadDataset());
+  artifact.set_size_bytes(1);
+  SubmitAndRun("job", agent_);
+  ASSERT_TRUE(agent_.Finished(*coordinator_, "job", 1, 0, {artifact}).ok());
+  ASSERT_TRUE(agent_.Finished(*coordinator_, "job", 1, 1).ok());
+  const CommandResult result = Dropbp("download job --to " + (folder() / "result").string());
+  EXPECT_NE(result.code, ExitCode::kOk);
+  EXPECT_FALSE(std::filesystem::exists(folder() / "outside"));
+}
+
+TEST_F(CommandsTest, PlanShowsEveryUnit) {
+  SubmitAndRun("job", agent_);
+  const CommandResult result = Dropbp("plan job");
+  EXPECT_EQ(result.code, ExitCode::kOk) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("attention"));
+  EXPECT_THAT(result.out, HasSubstr("mlp"));
+  EXPECT_THAT(result.out, HasSubstr("0.500  ###############\n"));
+  EXPECT_EQ(FromJson<v1::DropPlan>(Dropbp("plan job --output json").out).units_size(), 4);
+}
+
+TEST_F(CommandsTest, AJobThatIsNotPlannedYetSaysSo) {
+  SubmitFile("--name early");
+  const CommandResult result = Dropbp("plan early");
+  EXPECT_EQ(result.code, ExitCode::kRefused);
+  EXPECT_THAT(result.err, HasSubstr("next: dropbp get early"));
+}
+
+TEST_F(CommandsTest, WorkersShowsSlotsAndWhatRunsOnThem) {
+  SubmitAndRun("job", agent_);
+  const CommandResult result = Dropbp("workers");
+  EXPECT_EQ(Lines(result.out), 3u) << "a title and two slots";
+  EXPECT_THAT(result.out, HasSubstr("job rank 1"));
+  EXPECT_EQ(FromJson<v1::ListWorkersResponse>(Dropbp("workers --output json").out).workers_size(),
+            1);
+}
+
+}  // namespace
+}  // namespace dropbp::client
