@@ -15,7 +15,7 @@ int Parse(CLI::App& app, int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& stop) {
-    return app.exit(stop);
+    return app.exit(stop) == 0 ? 0 : 2;
   }
   return -1;
 }

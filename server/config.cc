@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -142,6 +143,11 @@ absl::Status CheckConfig(const CoordinatorConfig& config) {
     problems.push_back(absl::StrCat("heartbeat_seconds: found ", config.heartbeat_seconds,
                                     ", legal is less than lease_seconds (", config.lease_seconds,
                                     ")"));
+  }
+  const std::set<std::string> levels = {"debug", "info", "warning", "error"};
+  if (levels.count(config.log_level) == 0) {
+    problems.push_back(absl::StrCat("log_level: found '", config.log_level, "', legal are ",
+                                    absl::StrJoin(levels, ", ")));
   }
   if (config.data_dir.empty()) problems.push_back("data_dir: found nothing, legal is a folder");
   if (problems.empty()) return absl::OkStatus();

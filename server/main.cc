@@ -1,6 +1,7 @@
 // dropbp-coordinator: read the settings, start the service, run until told to stop.
 #include <pthread.h>
 #include <signal.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <cstdio>
@@ -41,6 +42,7 @@ int main(int argc, char** argv) {
   auto arguments = dropbp::server::ParseArguments(argc, argv);
   if (!arguments.ok()) return Fail(arguments.status());
   if (arguments->exit_code >= 0) return arguments->exit_code;
+  spdlog::set_default_logger(spdlog::stderr_color_mt("coordinator"));
   spdlog::set_level(spdlog::level::from_str(arguments->config.log_level));
   spdlog::flush_on(spdlog::level::info);
 

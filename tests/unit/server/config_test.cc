@@ -52,10 +52,12 @@ TEST(ConfigTest, RefusesPlainTextOffTheMachine) {
   EXPECT_THAT(Problems(CheckConfig(config)), HasSubstr("metrics_listen: found '0.0.0.0:1'"));
 }
 
-TEST(ConfigTest, ChecksNumbers) {
+TEST(ConfigTest, ChecksNumbersAndWords) {
   CoordinatorConfig config;
   config.heartbeat_seconds = 20;
   EXPECT_THAT(Problems(CheckConfig(config)), HasSubstr("less than lease_seconds (15)"));
+  config.log_level = "loud";
+  EXPECT_THAT(Problems(CheckConfig(config)), HasSubstr("log_level: found 'loud'"));
 }
 
 TEST(ConfigTest, TheShippedFileHoldsTheDefaults) {
