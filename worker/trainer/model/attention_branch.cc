@@ -13,18 +13,9 @@ AttentionDims AttentionBranch::DimsOf(const ForwardContext& context) const {
   return dims;
 }
 
-void AttentionBranch::Rotate(const at::Tensor& qkv, const ForwardContext& context,
-                             bool inverse) const {
-  const int64_t rotated = dims_.heads + dims_.kv_heads;
-  const at::Tensor heads =
-      qkv.view({context.batch, context.sequence, rotated + dims_.kv_heads, dims_.head_dim})
-          .narrow(2, 0, rotated);
-  RotateInPlace(heads, context.cos, context.sin, inverse);
-}
-
 at::Tensor AttentionBranch::Mix(const at::Tensor& inner, const ForwardContext& context,
                                 BranchTape* tape) {
-  Rotate(inner, context, /*inverse=*/false);
+  RotateInPlace(inner, dims_.heads + dims_.kv_heads, context.cos, context.sin, /*inverse=*/false);
   const AttentionDims dims = DimsOf(context);
   if (context.cache != nullptr) {
     const QkvViews views = SplitQkv(inner, dims);
@@ -39,7 +30,8 @@ at::Tensor AttentionBranch::MixAgain(const BranchTape& tape) { return tape.mixed
 
 at::Tensor AttentionBranch::MixGrad(const BranchTape& tape, const at::Tensor& dmixed) {
   const at::Tensor dqkv = CausalAttentionGrad(dmixed, tape.inner, tape.mixed, DimsOf(tape.context));
-  Rotate(dqkv, tape.context, /*inverse=*/true);
+  RotateInPlace(dqkv, dims_.heads + dims_.kv_heads, tape.context.cos, tape.context.sin,
+                /*inverse=*/true);
   return dqkv;
 }
 

@@ -22,7 +22,6 @@ class AttentionBranch : public Branch {
 
  private:
   AttentionDims DimsOf(const ForwardContext& context) const;
-  void Rotate(const at::Tensor& qkv, const ForwardContext& context, bool inverse) const;
 
   int64_t layer_;
   AttentionDims dims_;

@@ -1,107 +1,166 @@
+// Hands contiguous fp32 and bf16 tensors of the CPU to cpu_kernels.h, shared among threads, and all
+// others to ATen.
 #include "worker/trainer/model/elementwise.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <initializer_list>
+
+#include "worker/trainer/model/cpu_kernels.h"
+#include "worker/trainer/model/generic_kernels.h"
 
 namespace dropbp::trainer {
 namespace {
 
-// [rows, keys], true where a row does not see a key.
-at::Tensor Unseen(const at::Tensor& scores, const CausalRows& rows) {
-  const auto options = scores.options().dtype(at::kLong);
-  const at::Tensor positions =
-      at::arange(scores.size(1), options).floor_divide(rows.group).add_(rows.first_position);
-  return at::arange(scores.size(2), options).unsqueeze(0).gt(positions.unsqueeze(1));
+constexpr int64_t kElementsPerTask = 16384;
+
+// Whether all tensors are contiguous, on the CPU and of the first one's dtype, which the loops
+// know.
+bool OnCpu(std::initializer_list<at::Tensor> tensors) {
+  const at::ScalarType dtype = tensors.begin()->scalar_type();
+  if (dtype != at::kFloat && dtype != at::kBFloat16) return false;
+  return std::all_of(tensors.begin(), tensors.end(), [dtype](const at::Tensor& tensor) {
+    return tensor.is_cpu() && tensor.is_contiguous() && tensor.scalar_type() == dtype;
+  });
 }
 
-at::Tensor Normalized(const at::Tensor& x, const at::Tensor& inverse_rms) {
-  return x.to(at::kFloat).mul(inverse_rms);
+template <typename T>
+T* Data(const at::Tensor& tensor) {
+  return static_cast<T*>(tensor.data_ptr());
+}
+
+// Calls body(element type tag, rows) for blocks of `count` rows on all threads.
+template <typename Body>
+void ForRows(const at::Tensor& typed, int64_t count, int64_t width, Body body) {
+  const int64_t grain = std::max<int64_t>(1, kElementsPerTask / std::max<int64_t>(width, 1));
+  const bool bf16 = typed.scalar_type() == at::kBFloat16;
+  at::parallel_for(0, count, grain, [&](int64_t begin, int64_t end) {
+    const cpu::Rows rows{begin, end, width};
+    bf16 ? body(cpu::Bf16{}, rows) : body(float{}, rows);
+  });
 }
 
 }  // namespace
 
 RmsNormResult RmsNorm(const at::Tensor& x, const at::Tensor& weight, double epsilon) {
-  const at::Tensor x32 = x.to(at::kFloat);
-  const at::Tensor inverse_rms = x32.square().mean(-1, /*keepdim=*/true).add_(epsilon).rsqrt_();
-  return {RmsNormAgain(x, weight, inverse_rms), inverse_rms};
+  if (!OnCpu({x, weight})) return generic::RmsNorm(x, weight, epsilon);
+  RmsNormResult result{at::empty_like(x), at::empty({x.size(0), 1}, x.options().dtype(at::kFloat))};
+  ForRows(x, x.size(0), x.size(1), [&]<typename T>(T, cpu::Rows rows) {
+    cpu::RmsNorm(cpu::RmsNormArgs<T>{Data<T>(x), Data<T>(weight), Data<T>(result.y),
+                                     Data<float>(result.inverse_rms), static_cast<float>(epsilon)},
+                 rows);
+  });
+  return result;
 }
 
 at::Tensor RmsNormAgain(const at::Tensor& x, const at::Tensor& weight,
                         const at::Tensor& inverse_rms) {
-  return Normalized(x, inverse_rms).to(x.scalar_type()).mul_(weight);
+  if (!OnCpu({x, weight})) return generic::RmsNormAgain(x, weight, inverse_rms);
+  at::Tensor y = at::empty_like(x);
+  ForRows(x, x.size(0), x.size(1), [&]<typename T>(T, cpu::Rows rows) {
+    cpu::RmsNormAgain(cpu::RmsNormArgs<T>{Data<T>(x), Data<T>(weight), Data<T>(y),
+                                          Data<float>(inverse_rms), /*epsilon=*/0},
+                      rows);
+  });
+  return y;
 }
 
 at::Tensor RmsNormInputGrad(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
                             const at::Tensor& inverse_rms) {
-  const at::Tensor normalized = Normalized(x, inverse_rms);
-  at::Tensor grad = dy.to(at::kFloat).mul(weight.to(at::kFloat));
-  const at::Tensor projection = at::mul(grad, normalized).mean(-1, /*keepdim=*/true);
-  grad = at::addcmul(grad, normalized, projection, -1).mul_(inverse_rms);
-  return grad.to(x.scalar_type());
+  if (!OnCpu({dy, x, weight})) return generic::RmsNormInputGrad(dy, x, weight, inverse_rms);
+  at::Tensor dx = at::empty_like(x);
+  ForRows(x, x.size(0), x.size(1), [&]<typename T>(T, cpu::Rows rows) {
+    cpu::RmsNormGrad(cpu::RmsNormGradArgs<T>{Data<T>(dy), Data<T>(x), Data<T>(weight),
+                                             Data<float>(inverse_rms), Data<T>(dx)},
+                     rows);
+  });
+  return dx;
 }
 
 at::Tensor RmsNormWeightGrad(const at::Tensor& dy, const at::Tensor& x,
                              const at::Tensor& inverse_rms) {
-  return Normalized(x, inverse_rms).mul_(dy).sum(0);
+  return generic::RmsNormWeightGrad(dy, x, inverse_rms);
 }
 
 at::Tensor SwiGlu(const at::Tensor& gate_up) {
-  const auto halves = gate_up.chunk(2, -1);
-  return at::silu(halves[0]).mul_(halves[1]);
+  if (!OnCpu({gate_up})) return generic::SwiGlu(gate_up);
+  at::Tensor y = at::empty({gate_up.size(0), gate_up.size(1) / 2}, gate_up.options());
+  ForRows(y, y.size(0), y.size(1),
+          [&]<typename T>(T, cpu::Rows rows) { cpu::SwiGlu(Data<T>(gate_up), Data<T>(y), rows); });
+  return y;
 }
 
 at::Tensor SwiGluGrad(const at::Tensor& dy, const at::Tensor& gate_up) {
-  const auto halves = gate_up.chunk(2, -1);
+  if (!OnCpu({dy, gate_up})) return generic::SwiGluGrad(dy, gate_up);
   at::Tensor grad = at::empty_like(gate_up);
-  grad.narrow(-1, 0, dy.size(-1)).copy_(at::silu_backward(dy * halves[1], halves[0]));
-  at::Tensor up_grad = grad.narrow(-1, dy.size(-1), dy.size(-1));
-  at::mul_out(up_grad, dy, at::silu(halves[0]));
+  ForRows(dy, dy.size(0), dy.size(1), [&]<typename T>(T, cpu::Rows rows) {
+    cpu::SwiGluGrad(Data<T>(dy), Data<T>(gate_up), Data<T>(grad), rows);
+  });
   return grad;
 }
 
-void RotateInPlace(const at::Tensor& heads, const at::Tensor& cos, const at::Tensor& sin,
-                   bool inverse) {
-  const int64_t half = heads.size(-1) / 2;
-  at::Tensor first = heads.narrow(-1, 0, half);
-  at::Tensor second = heads.narrow(-1, half, half);
-  const at::Tensor c = cos.unsqueeze(2);
-  const at::Tensor s = inverse ? sin.unsqueeze(2).neg() : sin.unsqueeze(2);
-  const at::Tensor first32 = first.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
-  const at::Tensor second32 = second.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
-  first.copy_(at::mul(first32, c).sub_(second32 * s));
-  second.copy_(at::mul(second32, c).add_(first32 * s));
+void RotateInPlace(const at::Tensor& qkv, int64_t heads, const at::Tensor& cos,
+                   const at::Tensor& sin, bool inverse) {
+  if (!OnCpu({qkv}) || !OnCpu({cos, sin}))
+    return generic::RotateInPlace(qkv, heads, cos, sin, inverse);
+  const int64_t angle_rows = cos.size(0) * cos.size(1);
+  ForRows(qkv, qkv.size(0), qkv.size(1), [&]<typename T>(T, cpu::Rows rows) {
+    cpu::Rotate(cpu::RotateArgs<T>{Data<T>(qkv), Data<float>(cos), Data<float>(sin), angle_rows,
+                                   heads, 2 * cos.size(2), inverse ? -1.0f : 1.0f},
+                rows);
+  });
 }
 
-at::Tensor CausalSoftmaxInPlace(at::Tensor& scores, const CausalRows& rows) {
-  const at::Tensor scaled =
-      scores.to(at::kFloat).mul(rows.scale).masked_fill_(Unseen(scores, rows), -INFINITY);
-  const at::Tensor logsumexp = at::logsumexp(scaled, -1);
-  scores.copy_(at::sub(scaled, logsumexp.unsqueeze(-1)).exp_());
+at::Tensor CausalSoftmaxInPlace(at::Tensor& scores, const CausalRows& causal) {
+  if (!OnCpu({scores})) return generic::CausalSoftmaxInPlace(scores, causal);
+  at::Tensor logsumexp =
+      at::empty({scores.size(0), scores.size(1)}, scores.options().dtype(at::kFloat));
+  ForRows(scores, scores.size(0) * scores.size(1), scores.size(2),
+          [&]<typename T>(T, cpu::Rows rows) {
+            cpu::CausalSoftmax(cpu::SoftmaxArgs<T>{Data<T>(scores), Data<float>(logsumexp),
+                                                   scores.size(1), causal.first_position,
+                                                   causal.group, static_cast<float>(causal.scale)},
+                               rows);
+          });
   return logsumexp;
 }
 
 void CausalSoftmaxAgainInPlace(at::Tensor& scores, const at::Tensor& logsumexp,
-                               const CausalRows& rows) {
-  const at::Tensor scaled =
-      scores.to(at::kFloat).mul(rows.scale).masked_fill_(Unseen(scores, rows), -INFINITY);
-  scores.copy_(at::sub(scaled, logsumexp.unsqueeze(-1)).exp_());
+                               const CausalRows& causal) {
+  if (!OnCpu({scores})) return generic::CausalSoftmaxAgainInPlace(scores, logsumexp, causal);
+  const at::Tensor known = logsumexp.contiguous();
+  ForRows(
+      scores, scores.size(0) * scores.size(1), scores.size(2), [&]<typename T>(T, cpu::Rows rows) {
+        cpu::CausalSoftmaxAgain(cpu::SoftmaxArgs<T>{Data<T>(scores), Data<float>(known),
+                                                    scores.size(1), causal.first_position,
+                                                    causal.group, static_cast<float>(causal.scale)},
+                                rows);
+      });
 }
 
 void SoftmaxGradInPlace(at::Tensor& dweights, const at::Tensor& weights, const at::Tensor& delta,
                         double scale) {
-  dweights.copy_(at::sub(dweights.to(at::kFloat), delta.unsqueeze(-1)).mul_(weights).mul_(scale));
+  if (!OnCpu({dweights, weights}))
+    return generic::SoftmaxGradInPlace(dweights, weights, delta, scale);
+  const at::Tensor known = delta.contiguous();
+  ForRows(weights, weights.size(0) * weights.size(1), weights.size(2),
+          [&]<typename T>(T, cpu::Rows rows) {
+            cpu::SoftmaxGrad(Data<T>(dweights), Data<T>(weights), Data<float>(known),
+                             static_cast<float>(scale), rows);
+          });
 }
 
 at::Tensor CrossEntropyInPlace(at::Tensor& logits, const at::Tensor& targets, bool want_grad) {
-  const at::Tensor logits32 = logits.to(at::kFloat);
-  const at::Tensor logsumexp = at::logsumexp(logits32, -1, /*keepdim=*/true);
-  const at::Tensor index = targets.unsqueeze(1);
-  const at::Tensor sum = at::sub(logsumexp, logits32.gather(1, index)).sum();
-  if (want_grad) {
-    at::Tensor grad = at::sub(logits32, logsumexp).exp_();
-    grad.scatter_add_(1, index, at::full({1, 1}, -1.0, grad.options()).expand_as(index));
-    logits.copy_(grad);
-  }
-  return sum;
+  if (!OnCpu({logits}) || !targets.is_contiguous())
+    return generic::CrossEntropyInPlace(logits, targets, want_grad);
+  at::Tensor losses = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
+  ForRows(logits, logits.size(0), logits.size(1), [&]<typename T>(T, cpu::Rows rows) {
+    cpu::CrossEntropy(Data<T>(logits), Data<int64_t>(targets), Data<float>(losses), want_grad,
+                      rows);
+  });
+  return losses.sum();
 }
 
 }  // namespace dropbp::trainer

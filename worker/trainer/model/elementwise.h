@@ -31,11 +31,11 @@ at::Tensor SwiGlu(const at::Tensor& gate_up);
 // -> gradient of gate_up.
 at::Tensor SwiGluGrad(const at::Tensor& dy, const at::Tensor& gate_up);
 
-// Rotates heads in place by their positions' angles. heads: [batch, sequence, heads, head_dim], a
-// view is fine; cos and sin: fp32 [batch or 1, sequence, head_dim / 2]. `inverse` rotates back,
-// which is also the gradient.
-void RotateInPlace(const at::Tensor& heads, const at::Tensor& cos, const at::Tensor& sin,
-                   bool inverse);
+// Rotates the first `heads` heads of each row of qkv [rows, all heads * head_dim] in place by their
+// positions' angles. cos and sin: fp32 [batch or 1, sequence, head_dim / 2]. `inverse` rotates
+// back, which is also the gradient.
+void RotateInPlace(const at::Tensor& qkv, int64_t heads, const at::Tensor& cos,
+                   const at::Tensor& sin, bool inverse);
 
 // How rows of a block of attention scores [heads, rows, keys] stand to positions: row r is position
 // first_position + r / group and sees that many keys and itself; scores are multiplied by scale.

@@ -7,6 +7,7 @@
 #include "worker/trainer/model/decoder.h"
 #include "worker/trainer/model/decoder_parts.h"
 #include "worker/trainer/model/elementwise.h"
+#include "worker/trainer/model/host_memory.h"
 #include "worker/trainer/model/kv_cache.h"
 #include "worker/trainer/model/matmul.h"
 #include "worker/trainer/model/recorded.h"
@@ -124,6 +125,7 @@ class LlamaDecoder : public Decoder {
 absl::StatusOr<std::unique_ptr<Decoder>> Make(const hf::ModelConfig& config,
                                               const DecoderOptions& options,
                                               WeightSource& weights) {
+  KeepFreedMemory();
   try {
     ASSIGN_OR_RETURN(DecoderParts parts, BuildDecoder(config, options, weights));
     return std::make_unique<LlamaDecoder>(std::move(parts), options.seed);

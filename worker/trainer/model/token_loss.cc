@@ -16,7 +16,7 @@ constexpr int64_t kIgnored = -100;
 
 // Rows whose logits fit well: into the CPU's cache, or a few hundred MiB of a GPU.
 int64_t ChunkRows(const at::Tensor& head) {
-  const int64_t elements = head.is_cpu() ? int64_t{1} << 24 : int64_t{1} << 28;
+  const int64_t elements = head.is_cpu() ? int64_t{1} << 23 : int64_t{1} << 28;
   return std::max<int64_t>(elements / head.size(0), 64);
 }
 
@@ -52,7 +52,8 @@ at::Tensor SupervisedRows(const at::Tensor& targets) {
 
 }  // namespace
 
-at::Tensor TokenLossSum(const at::Tensor& hidden, const at::Tensor& targets, const ComputeCopy& head) {
+at::Tensor TokenLossSum(const at::Tensor& hidden, const at::Tensor& targets,
+                        const ComputeCopy& head) {
   std::vector<at::Tensor> inputs = {hidden};
   if (head.leaf().defined()) inputs.push_back(head.leaf());
   const bool record = AnyRequiresGrad(inputs);

@@ -11,6 +11,7 @@ namespace dropbp::trainer {
 // hidden's device or the CPU, -100 where there is no loss; head: [vocab, hidden]. Logits exist for
 // supervised rows only and a chunk of them at a time: each chunk's gradients are computed at once,
 // in the forward pass, if any will be wanted.
-at::Tensor TokenLossSum(const at::Tensor& hidden, const at::Tensor& targets, const ComputeCopy& head);
+at::Tensor TokenLossSum(const at::Tensor& hidden, const at::Tensor& targets,
+                        const ComputeCopy& head);
 
 }  // namespace dropbp::trainer
