@@ -1,5 +1,6 @@
-// The trainer's door to its agent, and through it to the coordinator, in plain C++: this header is the border between
-// the torch island and protobuf. The gRPC side is link/grpc_link.cc; MemoryLink is the in-memory twin.
+// The trainer's door to its agent, and through it to the coordinator, in plain C++: this header is
+// the border between the torch island and protobuf. The gRPC side is link/grpc_link.cc; MemoryLink
+// is the in-memory twin.
 #pragma once
 
 #include <cstdint>
@@ -68,8 +69,8 @@ struct ProbeReport {
 
 enum class FailureKind { kRetryable = 1, kUserError = 2, kInternal = 3 };
 
-// The rendezvous store of one attempt, with the semantics of c10d::Store. Thread-safe. Errors: DEADLINE_EXCEEDED,
-// UNAVAILABLE once the link is gone.
+// The rendezvous store of one attempt, with the semantics of c10d::Store. Thread-safe. Errors:
+// DEADLINE_EXCEEDED, UNAVAILABLE once the link is gone.
 class RendezvousStore {
  public:
   virtual ~RendezvousStore() = default;
@@ -80,7 +81,8 @@ class RendezvousStore {
   virtual absl::StatusOr<bool> Check(const std::vector<std::string>& keys) = 0;
   virtual absl::Status Wait(const std::vector<std::string>& keys, absl::Duration timeout) = 0;
   virtual absl::StatusOr<bool> Delete(const std::string& key) = 0;
-  virtual absl::StatusOr<std::string> CompareSet(const std::string& key, const std::string& expected,
+  virtual absl::StatusOr<std::string> CompareSet(const std::string& key,
+                                                 const std::string& expected,
                                                  const std::string& value) = 0;
 };
 
@@ -108,26 +110,32 @@ class CoordinatorLink {
   virtual bool StopRequested() const = 0;
 };
 
-// Connects to the agent's Unix socket and receives the assignment. When the agent goes away later, the process ends
-// with exit code 3: a trainer never outlives its agent.
+// Connects to the agent's Unix socket and receives the assignment. When the agent goes away later,
+// the process ends with exit code 3: a trainer never outlives its agent.
 absl::StatusOr<std::unique_ptr<CoordinatorLink>> ConnectToAgent(const std::string& socket_path,
                                                                 const std::string& token);
 
 // An in-memory rendezvous store that several ranks (threads) of one process share.
 std::shared_ptr<RendezvousStore> MakeMemoryStore();
 
-// A link that leads nowhere: keeps reports for inspection, for tests and for training without a service.
+// A link that leads nowhere: keeps reports for inspection, for tests and for training without a
+// service.
 class MemoryLink : public CoordinatorLink {
  public:
   MemoryLink(Assignment assignment, std::shared_ptr<RendezvousStore> store)
       : assignment_(std::move(assignment)), store_(std::move(store)) {}
   const Assignment& assignment() const override { return assignment_; }
   std::shared_ptr<RendezvousStore> store() override { return store_; }
-  void ReportReady(int64_t first_step, int64_t total) override { first_step_ = first_step; total_steps_ = total; }
+  void ReportReady(int64_t first_step, int64_t total) override {
+    first_step_ = first_step;
+    total_steps_ = total;
+  }
   void ReportStep(const StepReport& report) override { steps.push_back(report); }
   void ReportProbe(const ProbeReport& report) override { probes.push_back(report); }
   void ReportPlan(const DropPlan& plan) override { plans.push_back(plan); }
-  void ReportFailure(FailureKind, const std::string& message) override { failures.push_back(message); }
+  void ReportFailure(FailureKind, const std::string& message) override {
+    failures.push_back(message);
+  }
   absl::Status ReportFinished(int64_t, const std::vector<std::string>& files) override {
     finished_files = files;
     return absl::OkStatus();
