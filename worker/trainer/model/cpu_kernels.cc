@@ -36,11 +36,12 @@ INLINE void Store(float value, Bf16& to) {
   to.bits = static_cast<uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
 }
 
+// To T and back; what is done with the result stays a later step, also under -ffast-math.
 template <typename T>
 INLINE float Rounded(float value) {
   T rounded;
   Store(value, rounded);
-  return Load(rounded);
+  return __builtin_assoc_barrier(Load(rounded));
 }
 
 template <typename T>

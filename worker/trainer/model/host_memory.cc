@@ -1,6 +1,6 @@
 #include "worker/trainer/model/host_memory.h"
 
-#include <features.h>
+#include <cstdlib>
 
 #if defined(__GLIBC__)
 #include <malloc.h>

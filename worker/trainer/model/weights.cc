@@ -71,8 +71,9 @@ class RandomSource : public WeightSource {
     if (absl::EndsWith(name, "norm.weight")) {
       at::Tensor(target).fill_(1);
     } else if (target.is_cpu()) {
+      // In fp32, so that every dtype gets the same weights but for rounding.
       at::Generator generator = at::detail::createCPUGenerator(seed_++);
-      at::Tensor(target).normal_(0, 0.02, generator);
+      target.copy_(at::empty(target.sizes(), at::kFloat).normal_(0, 0.02, generator));
     } else {
       at::Tensor(target).normal_(0, 0.02);
     }

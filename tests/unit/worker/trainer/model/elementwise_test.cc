@@ -1,0 +1,111 @@
+// The CPU's one-pass loops against the same operations in ATen, and those against autograd.
+#include "worker/trainer/model/elementwise.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "worker/trainer/model/generic_kernels.h"
+
+namespace dropbp::trainer {
+namespace {
+
+// Largest difference over the largest value. In bf16 an operation may round once more or less.
+class ElementwiseTest : public ::testing::TestWithParam<at::ScalarType> {
+ protected:
+  void SetUp() override { at::manual_seed(1); }
+
+  at::Tensor Random(at::IntArrayRef shape) const { return at::randn(shape).to(GetParam()); }
+
+  void ExpectClose(const at::Tensor& value, const at::Tensor& expected) const {
+    ASSERT_EQ(value.sizes(), expected.sizes());
+    const double tolerance = GetParam() == at::kFloat ? 2e-6 : 1e-2;
+    const at::Tensor wide = expected.to(at::kDouble);
+    const double error = (value.to(at::kDouble) - wide).abs().max().item<double>();
+    EXPECT_LE(error, tolerance * wide.abs().max().item<double>());
+  }
+};
+
+TEST_P(ElementwiseTest, RmsNormAndItsGradient) {
+  const at::Tensor x = Random({37, 50}), weight = Random({50}), dy = Random({37, 50});
+  const RmsNormResult ours = RmsNorm(x, weight, 1e-5);
+  ExpectClose(ours.y, generic::RmsNorm(x, weight, 1e-5).y);
+  EXPECT_TRUE(at::equal(RmsNormAgain(x, weight, ours.inverse_rms), ours.y));
+  ExpectClose(RmsNormInputGrad(dy, x, weight, ours.inverse_rms),
+              generic::RmsNormInputGrad(dy, x, weight, ours.inverse_rms));
+}
+
+TEST_P(ElementwiseTest, SwiGluAndItsGradient) {
+  const at::Tensor gate_up = Random({37, 66}), dy = Random({37, 33});
+  ExpectClose(SwiGlu(gate_up), generic::SwiGlu(gate_up));
+  ExpectClose(SwiGluGrad(dy, gate_up), generic::SwiGluGrad(dy, gate_up));
+}
+
+TEST_P(ElementwiseTest, RotationTurnsTheFirstHeadsAndBack) {
+  const at::Tensor qkv = Random({2 * 7, 5 * 8}), angles = at::rand({1, 7, 4}) * 6;
+  at::Tensor ours = qkv.clone(), generic = qkv.clone();
+  RotateInPlace(ours, 3, angles.cos(), angles.sin(), /*inverse=*/false);
+  generic::RotateInPlace(generic, 3, angles.cos(), angles.sin(), /*inverse=*/false);
+  ExpectClose(ours, generic);
+  EXPECT_TRUE(at::equal(ours.narrow(1, 24, 16), qkv.narrow(1, 24, 16)));
+  RotateInPlace(ours, 3, angles.cos(), angles.sin(), /*inverse=*/true);
+  ExpectClose(ours, qkv);
+}
+
+TEST_P(ElementwiseTest, RotationByEachSequencesOwnPositions) {
+  const at::Tensor qkv = Random({2 * 7, 5 * 8}), angles = at::rand({2, 7, 4}) * 6;
+  at::Tensor ours = qkv.clone(), generic = qkv.clone();
+  RotateInPlace(ours, 3, angles.cos(), angles.sin(), /*inverse=*/false);
+  generic::RotateInPlace(generic, 3, angles.cos(), angles.sin(), /*inverse=*/false);
+  ExpectClose(ours, generic);
+}
+
+TEST_P(ElementwiseTest, CausalSoftmaxAndItsGradient) {
+  const CausalRows rows{4, 3, 0.3};
+  const at::Tensor scores = Random({2, 15, 9});
+  at::Tensor ours = scores.clone(), generic = scores.clone(), again = scores.clone();
+  const at::Tensor logsumexp = CausalSoftmaxInPlace(ours, rows);
+  EXPECT_TRUE(at::allclose(logsumexp, generic::CausalSoftmaxInPlace(generic, rows), 1e-5, 1e-5));
+  ExpectClose(ours, generic);
+  EXPECT_EQ(ours[0][0].slice(0, 5).abs().max().item<float>(), 0);  // position 4 sees keys 0 to 4
+  CausalSoftmaxAgainInPlace(again, logsumexp, rows);
+  EXPECT_TRUE(at::equal(again, ours));
+  const at::Tensor dweights = Random({2, 15, 9}), delta = at::randn({2, 15});
+  at::Tensor our_grad = dweights.clone(), generic_grad = dweights.clone();
+  SoftmaxGradInPlace(our_grad, ours, delta, 0.3);
+  generic::SoftmaxGradInPlace(generic_grad, ours, delta, 0.3);
+  ExpectClose(our_grad, generic_grad);
+}
+
+TEST_P(ElementwiseTest, CrossEntropyAndItsGradient) {
+  const at::Tensor logits = Random({11, 77}) * 4, targets = at::randint(77, {11}, at::kLong);
+  at::Tensor ours = logits.clone(), generic = logits.clone(), untouched = logits.clone();
+  const double loss = CrossEntropyInPlace(ours, targets, /*want_grad=*/true).item<double>();
+  EXPECT_NEAR(loss, generic::CrossEntropyInPlace(generic, targets, true).item<double>(),
+              1e-5 * loss);
+  ExpectClose(ours, generic);
+  EXPECT_EQ(CrossEntropyInPlace(untouched, targets, /*want_grad=*/false).item<double>(), loss);
+  EXPECT_TRUE(at::equal(untouched, logits));
+}
+
+INSTANTIATE_TEST_SUITE_P(Dtypes, ElementwiseTest, ::testing::Values(at::kFloat, at::kBFloat16),
+                         [](const auto& info) { return std::string(c10::toString(info.param)); });
+
+TEST(GenericKernelsTest, GradientsEqualAutograds) {
+  at::manual_seed(2);
+  at::Tensor x = at::randn({9, 20}).requires_grad_(true),
+             weight = at::randn({20}).requires_grad_(true);
+  const at::Tensor dy = at::randn({9, 20});
+  at::rms_norm(x, {20}, weight, 1e-5).backward(dy);
+  const at::Tensor inverse_rms = generic::RmsNorm(x.detach(), weight.detach(), 1e-5).inverse_rms;
+  EXPECT_TRUE(at::allclose(generic::RmsNormInputGrad(dy, x.detach(), weight.detach(), inverse_rms),
+                           x.grad(), 1e-4, 1e-6));
+  EXPECT_TRUE(at::allclose(generic::RmsNormWeightGrad(dy, x.detach(), inverse_rms), weight.grad(),
+                           1e-4, 1e-5));
+  at::Tensor gate_up = at::randn({9, 40}).requires_grad_(true);
+  const auto halves = gate_up.chunk(2, -1);
+  (at::silu(halves[0]) * halves[1]).backward(dy);
+  EXPECT_TRUE(at::allclose(generic::SwiGluGrad(dy, gate_up.detach()), gate_up.grad(), 1e-4, 1e-6));
+}
+
+}  // namespace
+}  // namespace dropbp::trainer
