@@ -39,13 +39,10 @@ class TrainJobTest : public ::testing::Test {
   }
 
   Assignment MakeAssignment(int rank, const std::string& output_dir) const {
-    Assignment assignment{.job_id = "job",
-                          .attempt = 1,
-                          .rank = rank,
-                          .world_size = 2,
-                          .model_dir = model_dir_,
-                          .dataset_path = data_path_,
-                          .output_dir = output_dir};
+    Assignment assignment = AssignmentOf(rank, 2, JobSpec());
+    assignment.model_dir = model_dir_;
+    assignment.dataset_path = data_path_;
+    assignment.output_dir = output_dir;
     JobSpec& spec = assignment.spec;
     spec.model = "smollm2-135m-instruct";
     spec.resources.ranks = 2;

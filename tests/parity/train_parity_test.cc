@@ -85,7 +85,7 @@ std::string SettingsJson(const JobSpec& spec, const std::vector<data::Sample>& s
     for (int64_t index : sampler.GlobalBatch(step)) batch.push_back(SampleJson(samples[index]));
     steps.push_back(absl::StrCat("[", absl::StrJoin(batch, ","), "]"));
   }
-  return absl::StrCat("{\"threads\":2,\"warmup_steps\":2,\"learning_rate\":",
+  return absl::StrCat("{\"threads\":1,\"warmup_steps\":2,\"learning_rate\":",
                       spec.training.learning_rate, ",\"weight_decay\":", spec.training.weight_decay,
                       ",\"max_grad_norm\":", spec.training.max_grad_norm,
                       ",\"micro_batch_size\":", spec.training.micro_batch_size, ",\"steps\":[",
@@ -126,8 +126,8 @@ std::vector<StepReport> OurCurve(const std::string& model_dir, const std::string
   RunRanks(
       world_size,
       [&](int rank, ProcessGroup* group) {
-        at::set_num_threads(2 / world_size);
-        MemoryLink link(Assignment{.rank = rank, .world_size = world_size, .spec = spec}, nullptr);
+        at::set_num_threads(1);
+        MemoryLink link(AssignmentOf(rank, world_size, spec), nullptr);
         auto model =
             Decoder::Load(model_dir, {.dtype = "fp32", .method = "lora", .lora = spec.lora});
         ASSERT_TRUE(model.ok()) << model.status();

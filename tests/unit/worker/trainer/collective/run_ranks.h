@@ -30,4 +30,14 @@ inline void RunRanks(int world_size, const std::function<void(int rank, ProcessG
   for (std::thread& thread : ranks) thread.join();
 }
 
+// The assignment of one of these ranks.
+inline Assignment AssignmentOf(int rank, int world_size, const JobSpec& spec) {
+  Assignment assignment;
+  assignment.job_id = "test";
+  assignment.rank = rank;
+  assignment.world_size = world_size;
+  assignment.spec = spec;
+  return assignment;
+}
+
 }  // namespace dropbp::trainer

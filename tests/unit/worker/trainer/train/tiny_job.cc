@@ -123,8 +123,7 @@ std::vector<TinyRank> TrainTiny(JobSpec spec, int world_size,
   RunRanks(world_size, [&](int r, ProcessGroup* group) {
     at::set_num_threads(1);
     TinyRank& rank = ranks[r];
-    rank.link = std::make_unique<MemoryLink>(
-        Assignment{.job_id = "tiny", .rank = r, .world_size = world_size, .spec = spec}, nullptr);
+    rank.link = std::make_unique<MemoryLink>(AssignmentOf(r, world_size, spec), nullptr);
     rank.model = TinyModel(spec);
     auto trainer = Trainer::Make(rank.link.get(), rank.model.get(), samples, group);
     ASSERT_TRUE(trainer.ok()) << trainer.status();

@@ -7,6 +7,7 @@
 
 #include <limits>
 
+#include "tests/unit/worker/trainer/collective/run_ranks.h"
 #include "tests/unit/worker/trainer/train/tiny_job.h"
 #include "worker/trainer/optim/adamw.h"
 
@@ -233,7 +234,7 @@ TEST(TrainerTest, ASpecForAnotherNumberOfRanksIsRefused) {
   spec.training.micro_batch_size = 3;
   const auto samples = TinySamples();
   const auto model = TinyModel(spec);
-  MemoryLink link(Assignment{.spec = spec}, nullptr);
+  MemoryLink link(AssignmentOf(0, 1, spec), nullptr);
   const auto trainer = Trainer::Make(&link, model.get(), samples, nullptr);
   EXPECT_EQ(trainer.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(trainer.status().message()),
