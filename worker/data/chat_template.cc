@@ -18,7 +18,7 @@ using jinja::Value;
 using nlohmann::json;
 using TokenNames = std::map<std::string, std::string>;
 
-constexpr int64_t kMaxFileBytes = 4 << 20;
+constexpr size_t kMaxTemplateBytes = 1 << 20;
 
 bool HasGeneration(const jinja::Block& block) {
   return std::any_of(block.begin(), block.end(), [](const auto& statement) {
@@ -89,6 +89,10 @@ absl::StatusOr<std::string> TemplateOf(const json& config) {
 absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Parse(std::string_view source,
                                                                         TokenNames special_tokens,
                                                                         const Clock& clock) {
+  if (source.size() > kMaxTemplateBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "a chat template of ", source.size(), " bytes, legal are at most ", kMaxTemplateBytes));
+  }
   ASSIGN_OR_RETURN(jinja::Block block, jinja::ParseTemplate(source));
   return std::make_unique<JinjaChatTemplate>(std::move(block), special_tokens, clock);
 }
@@ -108,7 +112,7 @@ absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Load(const std
   std::string source;
   std::error_code ignored;
   if (std::filesystem::exists(template_path, ignored)) {
-    ASSIGN_OR_RETURN(source, ReadFile(template_path, kMaxFileBytes));
+    ASSIGN_OR_RETURN(source, ReadFile(template_path, kMaxTemplateBytes));
   } else {
     template_path = config_path;
     absl::StatusOr<std::string> text = TemplateOf(config);

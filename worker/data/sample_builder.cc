@@ -17,6 +17,17 @@ bool InRanges(size_t position, const std::vector<RenderedChat::Range>& ranges) {
   });
 }
 
+// Finding each answer renders the dialogue up to it twice.
+absl::Status CheckRenderingCost(size_t answers, size_t text_bytes) {
+  constexpr size_t kMaxRenderedBytes = size_t{1} << 30;
+  if (2 * answers * text_bytes <= kMaxRenderedBytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("a dialogue of ", answers, " answers and ", text_bytes,
+                   " bytes is too long to find its answers; split it, set dataset.loss_on to "
+                   "last_turn, or mark answers with "
+                   "{% generation %} in the chat template"));
+}
+
 }  // namespace
 
 absl::StatusOr<SampleBuilder> SampleBuilder::Load(const std::string& model_dir,
@@ -85,10 +96,13 @@ absl::StatusOr<RenderedRecord> SampleBuilder::RenderChat(const Record& record) c
     }
     return rendered;
   }
+  std::vector<size_t> turns;
   for (size_t turn = 0; turn < messages.size(); ++turn) {
-    const bool wanted =
-        last_turn_only_ ? static_cast<int64_t>(turn) == last : messages[turn].role == "assistant";
-    if (!wanted) continue;
+    const bool is_last = static_cast<int64_t>(turn) == last;
+    if (is_last || (!last_turn_only_ && messages[turn].role == "assistant")) turns.push_back(turn);
+  }
+  RETURN_IF_ERROR(CheckRenderingCost(turns.size(), rendered.text.size()));
+  for (const size_t turn : turns) {
     ASSIGN_OR_RETURN(const RenderedChat::Range range, FindAnswer(messages, turn, rendered.text));
     rendered.supervised.push_back(range);
   }

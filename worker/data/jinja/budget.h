@@ -1,6 +1,7 @@
 // What a rendering may use: a template is a program of someone else.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -21,6 +22,13 @@ class Budget {
     if (steps_ <= kMaxSteps) return absl::OkStatus();
     return absl::ResourceExhaustedError(
         absl::StrCat("the template takes more than ", kMaxSteps, " steps"));
+  }
+
+  // To be called before a text of `text_bytes` is searched for one of `pattern_bytes`: at worst
+  // every byte of one is compared with every byte of the other.
+  absl::Status Search(size_t text_bytes, size_t pattern_bytes) {
+    const double comparisons = static_cast<double>(text_bytes) * static_cast<double>(pattern_bytes);
+    return Step(static_cast<int64_t>(std::min(comparisons / 4096, 2.0 * kMaxSteps)));
   }
 
   // To be called before a string of this size is made.

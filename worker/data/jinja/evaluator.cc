@@ -12,6 +12,9 @@ namespace {
 
 using Kind = Statement::Kind;
 
+// Attributes of a namespace are looked up one after the other.
+constexpr size_t kMaxAttributes = 256;
+
 // How a block ended.
 enum class Flow { kOn, kBreak, kContinue };
 
@@ -68,6 +71,7 @@ absl::StatusOr<Flow> Evaluator::Execute(const Statement& statement) {
       return Flow::kOn;
     case Kind::kOutput: {
       ASSIGN_OR_RETURN(const Value value, expressions_.Run(*statement.expression));
+      RETURN_IF_ERROR(AtLine(budget_.Step(value.weight()), statement.line));
       RETURN_IF_ERROR(AtLine(Print(ToText(value)), statement.line));
       return Flow::kOn;
     }
@@ -185,6 +189,7 @@ absl::Status Evaluator::Set(const Statement& statement) {
 }
 
 absl::Status Evaluator::Assign(const Statement& statement, Value value) {
+  RETURN_IF_ERROR(AtLine(budget_.Step(static_cast<int64_t>(scopes_.size() / 64)), statement.line));
   if (statement.text.empty()) return BindTargets(statement, value);
   const Value* space = scopes_.Find(statement.text);
   if (space == nullptr || !space->IsNamespace()) {
@@ -195,6 +200,11 @@ absl::Status Evaluator::Assign(const Statement& statement, Value value) {
   if (value.depth() >= Value::kMaxDepth) {
     return AtLine(absl::InvalidArgumentError(
                       "a namespace, or a value nested too deep, cannot be put into a namespace"),
+                  statement.line);
+  }
+  if (space->entries().size() >= kMaxAttributes && space->Find(statement.targets[0]) == nullptr) {
+    return AtLine(absl::InvalidArgumentError(
+                      absl::StrCat("a namespace of more than ", kMaxAttributes, " attributes")),
                   statement.line);
   }
   space->SetInNamespace(statement.targets[0], std::move(value));

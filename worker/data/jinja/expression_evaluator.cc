@@ -13,6 +13,9 @@ namespace {
 
 using Kind = Expression::Kind;
 
+// Keys of a dict are looked up one after the other.
+constexpr size_t kMaxEntries = 256;
+
 struct NamedFunction {
   const char* name;
   Function function;
@@ -38,6 +41,10 @@ absl::StatusOr<Value> ExpressionEvaluator::Evaluate(const Expression& expression
     return absl::InvalidArgumentError(absl::StrCat("lists and dicts nested deeper than ",
                                                    Value::kMaxDepth,
                                                    " levels, or a namespace inside one"));
+  }
+  if (value.weight() > Value::kMaxWeight) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("a list or dict of more than ", Value::kMaxWeight, " elements"));
   }
   return value;
 }
@@ -90,6 +97,7 @@ absl::StatusOr<Value> ExpressionEvaluator::EvaluateKind(const Expression& expres
 }
 
 absl::StatusOr<Value> ExpressionEvaluator::Name(const std::string& name) {
+  RETURN_IF_ERROR(budget_.Step(static_cast<int64_t>(scopes_.size() / 64)));
   if (const Value* value = scopes_.Find(name)) return *value;
   for (const NamedFunction& function : kFunctions) {
     if (name == function.name) return Value(function.function);
@@ -143,6 +151,9 @@ absl::StatusOr<Value> ExpressionEvaluator::CallFunction(Function function,
     if (!arguments.positional.empty()) {
       return absl::InvalidArgumentError("namespace and dict take named arguments only");
     }
+    if (arguments.named.size() > kMaxEntries) {
+      return absl::InvalidArgumentError(absl::StrCat("more than ", kMaxEntries, " arguments"));
+    }
     for (const auto& argument : arguments.named) {
       if (argument.second.depth() >= Value::kMaxDepth) {
         return absl::InvalidArgumentError("a namespace cannot be put into a namespace or dict");
@@ -155,6 +166,7 @@ absl::StatusOr<Value> ExpressionEvaluator::CallFunction(Function function,
   if (text == nullptr || arguments.positional.size() != 1) {
     return absl::InvalidArgumentError("raise_exception and strftime_now take one argument");
   }
+  RETURN_IF_ERROR(budget_.Step(text->weight()));
   if (function == Function::kRaiseException) {
     return absl::InvalidArgumentError(absl::StrCat("the template says: ", ToText(*text)));
   }
@@ -183,6 +195,10 @@ absl::StatusOr<Value> ExpressionEvaluator::Range(const Arguments& arguments) {
 }
 
 absl::StatusOr<Value> ExpressionEvaluator::Dict(const Expression& expression) {
+  if (expression.children.size() > 2 * kMaxEntries) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a dict of more than ", kMaxEntries, " entries"));
+  }
   Entries entries;
   for (size_t i = 0; i < expression.children.size(); i += 2) {
     ASSIGN_OR_RETURN(const Value key, Evaluate(*expression.children[i]));
@@ -214,7 +230,8 @@ absl::StatusOr<Value> ExpressionEvaluator::Filter(const Expression& expression) 
 absl::StatusOr<Value> ExpressionEvaluator::Test(const Expression& expression) {
   ASSIGN_OR_RETURN(const Value input, Evaluate(*expression.children[0]));
   ASSIGN_OR_RETURN(const Arguments arguments, EvaluateArguments(expression));
-  ASSIGN_OR_RETURN(const bool holds, RunTest(expression.name, input, arguments.positional));
+  ASSIGN_OR_RETURN(const bool holds,
+                   RunTest(expression.name, input, arguments.positional, budget_));
   return Value(holds);
 }
 
@@ -222,7 +239,8 @@ absl::StatusOr<Value> ExpressionEvaluator::Compare(const Expression& expression)
   ASSIGN_OR_RETURN(Value left, Evaluate(*expression.children[0]));
   for (size_t i = 0; i < expression.operators.size(); ++i) {
     ASSIGN_OR_RETURN(Value right, Evaluate(*expression.children[i + 1]));
-    ASSIGN_OR_RETURN(const bool holds, ApplyComparison(expression.operators[i], left, right));
+    ASSIGN_OR_RETURN(const bool holds,
+                     ApplyComparison(expression.operators[i], left, right, budget_));
     if (!holds) return Value(false);
     left = std::move(right);
   }

@@ -19,6 +19,12 @@ using Filter = Result (*)(const Value&, const Arguments&, Budget&);
 
 absl::Status ArgumentError(const std::string& what) { return absl::InvalidArgumentError(what); }
 
+// ToText(value), paid for.
+absl::StatusOr<std::string> PaidText(const Value& value, Budget& budget) {
+  RETURN_IF_ERROR(budget.Step(value.weight()));
+  return ToText(value);
+}
+
 Result Text(std::string text, Budget& budget) {
   RETURN_IF_ERROR(budget.Bytes(static_cast<int64_t>(text.size())));
   return Value(std::move(text));
@@ -49,13 +55,14 @@ Result ToJsonFilter(const Value& input, const Arguments& arguments, Budget& budg
     }
     width = static_cast<int>(indent->whole());
   }
+  RETURN_IF_ERROR(budget.Step(input.weight() * (2 + width)));
   ASSIGN_OR_RETURN(std::string text, ToJson(input, width));
   return Text(std::move(text), budget);
 }
 
 Result Trim(const Value& input, const Arguments& arguments, Budget& budget) {
   RETURN_IF_ERROR(arguments.Check("trim", {"chars"}));
-  const std::string text = ToText(input);
+  ASSIGN_OR_RETURN(const std::string text, PaidText(input, budget));
   const Value* characters = arguments.Find(0, "chars");
   const bool given = characters != nullptr && characters->IsText();
   const std::string* set = given ? &characters->text() : nullptr;
@@ -68,13 +75,17 @@ Result Join(const Value& input, const Arguments& arguments, Budget& budget) {
   const Value* attribute = arguments.Find(1, "attribute");
   ASSIGN_OR_RETURN(const std::vector<Value> items, Iterate(input, budget));
   std::string result;
+  std::string between;
+  if (separator != nullptr) {
+    ASSIGN_OR_RETURN(between, PaidText(*separator, budget));
+  }
   for (size_t i = 0; i < items.size(); ++i) {
     Value item = items[i];
     if (attribute != nullptr) {
       ASSIGN_OR_RETURN(item, GetItem(items[i], *attribute, budget));
     }
-    const std::string text =
-        (i > 0 && separator != nullptr ? ToText(*separator) : "") + ToText(item);
+    ASSIGN_OR_RETURN(std::string text, PaidText(item, budget));
+    if (i > 0) text = between + text;
     RETURN_IF_ERROR(budget.Bytes(static_cast<int64_t>(text.size())));
     result += text;
   }
@@ -123,7 +134,8 @@ Result Items(const Value& input, const Arguments& arguments, Budget& budget) {
 
 Result String(const Value& input, const Arguments& arguments, Budget& budget) {
   RETURN_IF_ERROR(arguments.Check("string", {}));
-  return Text(ToText(input), budget);
+  ASSIGN_OR_RETURN(std::string text, PaidText(input, budget));
+  return Text(std::move(text), budget);
 }
 
 Result Int(const Value& input, const Arguments& arguments, Budget&) {
@@ -155,7 +167,10 @@ Result ReplaceFilter(const Value& input, const Arguments& arguments, Budget& bud
   if (from == nullptr || to == nullptr)
     return ArgumentError("replace takes the text to replace and the new text");
   const int64_t times = count != nullptr && count->IsWhole() ? count->whole() : -1;
-  return Replace(ToText(input), ToText(*from), ToText(*to), times, budget);
+  ASSIGN_OR_RETURN(const std::string text, PaidText(input, budget));
+  ASSIGN_OR_RETURN(const std::string old_text, PaidText(*from, budget));
+  ASSIGN_OR_RETURN(const std::string new_text, PaidText(*to, budget));
+  return Replace(text, old_text, new_text, times, budget);
 }
 
 template <char kHow>
@@ -165,7 +180,8 @@ Result Case(const Value& input, const Arguments& arguments, Budget& budget) {
                                 : kHow == 't' ? "title"
                                               : "capitalize";
   RETURN_IF_ERROR(arguments.Check(kName, {}));
-  return Text(ChangeCase(ToText(input), kName), budget);
+  ASSIGN_OR_RETURN(const std::string text, PaidText(input, budget));
+  return Text(ChangeCase(text, kName), budget);
 }
 
 // select, reject: the items for which a test holds or not; selectattr, rejectattr: for which it
@@ -197,7 +213,7 @@ Result Select(const Value& input, const Arguments& arguments, Budget& budget) {
       ASSIGN_OR_RETURN(subject, GetItem(item, attribute, budget));
     }
     absl::StatusOr<bool> holds = subject.Truth();
-    if (!test.empty()) holds = RunTest(test, subject, rest);
+    if (!test.empty()) holds = RunTest(test, subject, rest, budget);
     if (!holds.ok()) return holds.status();
     if (*holds == kKeep) selected.push_back(item);
   }

@@ -113,6 +113,7 @@ Result Split(const Value& object, const Arguments& arguments, Budget& budget) {
     return Value(SplitAtSpace(object.text(), most));
   }
   if (separator->empty()) return ArgumentError("split with an empty separator");
+  RETURN_IF_ERROR(budget.Search(object.text().size(), separator->size()));
   return Value(kFromRight ? SplitAtFromRight(object.text(), *separator, most)
                           : SplitAt(object.text(), *separator, most));
 }
@@ -150,9 +151,10 @@ Result ReplaceMethod(const Value& object, const Arguments& arguments, Budget& bu
   return Replace(object.text(), from, to, count, budget);
 }
 
-Result Find(const Value& object, const Arguments& arguments, Budget&) {
+Result Find(const Value& object, const Arguments& arguments, Budget& budget) {
   RETURN_IF_ERROR(arguments.Check("find", {"text"}));
   ASSIGN_OR_RETURN(const std::string wanted, NeededText(arguments, 0, "text"));
+  RETURN_IF_ERROR(budget.Search(object.text().size(), 64 + wanted.size()));
   const size_t found = object.text().find(wanted);
   if (found == std::string::npos) return Value(int64_t{-1});
   return Value(CodePointCount(std::string_view(object.text()).substr(0, found)));
@@ -272,6 +274,7 @@ std::string ChangeCase(const std::string& text, const std::string& how) {
 Result Replace(const std::string& text, const std::string& from, const std::string& to,
                int64_t count, Budget& budget) {
   if (from.empty()) return ArgumentError("replace of an empty text is not supported");
+  RETURN_IF_ERROR(budget.Search(text.size(), from.size()));
   std::string result;
   size_t position = 0;
   while (count != 0) {

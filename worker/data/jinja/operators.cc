@@ -135,12 +135,15 @@ Result JoinedLists(const Value& left, const Value& right, Budget& budget) {
   return Value(std::move(items));
 }
 
-absl::StatusOr<bool> Contains(const Value& element, const Value& container) {
+absl::StatusOr<bool> Contains(const Value& element, const Value& container, Budget& budget) {
   if (container.IsUndefined()) return false;
-  if (container.IsText() && element.IsText())
+  if (container.IsText() && element.IsText()) {
+    RETURN_IF_ERROR(budget.Search(container.text().size(), element.text().size()));
     return container.text().find(element.text()) != std::string::npos;
+  }
   if (container.IsDict()) return element.IsText() && container.Find(element.text()) != nullptr;
   if (container.IsList()) {
+    RETURN_IF_ERROR(budget.Step(container.weight()));
     return std::any_of(container.items().begin(), container.items().end(),
                        [&](const Value& item) { return Equal(item, element); });
   }
@@ -214,7 +217,10 @@ void ForEachInSlice(const Bounds& bounds, int64_t size, Take take) {
 }  // namespace
 
 Result ApplyBinary(Operator op, const Value& left, const Value& right, Budget& budget) {
-  if (op == Operator::kConcatenate) return Joined(ToText(left), ToText(right), budget);
+  if (op == Operator::kConcatenate) {
+    RETURN_IF_ERROR(budget.Step(left.weight() + right.weight()));
+    return Joined(ToText(left), ToText(right), budget);
+  }
   if (left.IsNumber() && right.IsNumber()) return Arithmetic(op, left, right);
   if (op == Operator::kAdd && left.IsText() && right.IsText())
     return Joined(left.text(), right.text(), budget);
@@ -227,14 +233,17 @@ Result ApplyBinary(Operator op, const Value& left, const Value& right, Budget& b
   return KindsError(op, left, right);
 }
 
-absl::StatusOr<bool> ApplyComparison(Operator op, const Value& left, const Value& right) {
-  if (op == Operator::kEqual) return Equal(left, right);
-  if (op == Operator::kNotEqual) return !Equal(left, right);
-  if (op == Operator::kIn) return Contains(left, right);
+absl::StatusOr<bool> ApplyComparison(Operator op, const Value& left, const Value& right,
+                                     Budget& budget) {
+  if (op == Operator::kIn) return Contains(left, right, budget);
   if (op == Operator::kNotIn) {
-    ASSIGN_OR_RETURN(const bool contains, Contains(left, right));
+    ASSIGN_OR_RETURN(const bool contains, Contains(left, right, budget));
     return !contains;
   }
+  // Both are walked through side by side, up to the end of the smaller one.
+  RETURN_IF_ERROR(budget.Step(std::min(left.weight(), right.weight())));
+  if (op == Operator::kEqual) return Equal(left, right);
+  if (op == Operator::kNotEqual) return !Equal(left, right);
   ASSIGN_OR_RETURN(const int order, Order(op, left, right));
   switch (op) {
     case Operator::kLess:

@@ -14,7 +14,8 @@ namespace dropbp::data::jinja {
 // beyond 64 bits.
 absl::StatusOr<Value> ApplyBinary(Operator op, const Value& left, const Value& right,
                                   Budget& budget);
-absl::StatusOr<bool> ApplyComparison(Operator op, const Value& left, const Value& right);
+absl::StatusOr<bool> ApplyComparison(Operator op, const Value& left, const Value& right,
+                                     Budget& budget);
 absl::StatusOr<Value> Negate(const Value& value);
 
 // object.name and object[key]: undefined if it is not there; an error if the object itself is

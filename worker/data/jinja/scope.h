@@ -32,6 +32,9 @@ class Scopes {
     variables_.emplace_back(name, std::move(value));
   }
 
+  // Variables of all scopes: what a search for a name may have to look at.
+  size_t size() const { return variables_.size(); }
+
   void Enter() { begins_.push_back(variables_.size()); }
   void Leave() {
     variables_.resize(begins_.back());

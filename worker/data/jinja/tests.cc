@@ -53,14 +53,14 @@ bool IsTest(const std::string& name) {
 }
 
 absl::StatusOr<bool> RunTest(const std::string& name, const Value& value,
-                             const std::vector<Value>& arguments) {
+                             const std::vector<Value>& arguments, Budget& budget) {
   const auto comparison = Comparisons().find(name);
   const size_t expected = comparison == Comparisons().end() ? 0 : 1;
   if (arguments.size() != expected) {
     return absl::InvalidArgumentError(absl::StrCat("the test '", name, "' takes ", expected,
                                                    " arguments, found ", arguments.size()));
   }
-  if (expected == 1) return ApplyComparison(comparison->second, value, arguments[0]);
+  if (expected == 1) return ApplyComparison(comparison->second, value, arguments[0], budget);
   const auto check = Checks().find(name);
   if (check == Checks().end())
     return absl::InvalidArgumentError(absl::StrCat("the test '", name, "' is not supported"));

@@ -7,11 +7,13 @@ namespace dropbp::data::jinja {
 struct Value::List {
   std::vector<Value> items;
   int depth;
+  int64_t weight;
 };
 
 struct Value::Dict {
   Entries entries;
   int depth;
+  int64_t weight;
 };
 
 struct Value::Namespace {
@@ -19,6 +21,11 @@ struct Value::Namespace {
 };
 
 namespace {
+
+// Far above every limit, and so low that sums of it do not overflow.
+constexpr int64_t kWeightCeiling = int64_t{1} << 50;
+
+int64_t AddWeights(int64_t a, int64_t b) { return std::min(a + b, kWeightCeiling); }
 
 const Value* FindEntry(const Entries& entries, std::string_view key) {
   for (const auto& [name, value] : entries) {
@@ -41,15 +48,24 @@ Value::Value(std::string text) : data_(std::make_shared<const std::string>(std::
 
 Value::Value(std::vector<Value> items) {
   int depth = 0;
-  for (const Value& item : items) depth = std::max(depth, item.depth());
-  data_ = std::make_shared<const List>(List{std::move(items), depth + 1});
+  int64_t weight = 1;
+  for (const Value& item : items) {
+    depth = std::max(depth, item.depth());
+    weight = AddWeights(weight, item.weight());
+  }
+  data_ = std::make_shared<const List>(List{std::move(items), depth + 1, weight});
 }
 
 Value Value::MakeDict(Entries entries) {
   int depth = 0;
-  for (const auto& entry : entries) depth = std::max(depth, entry.second.depth());
+  int64_t weight = 1;
+  for (const auto& entry : entries) {
+    depth = std::max(depth, entry.second.depth());
+    weight = AddWeights(weight,
+                        1 + static_cast<int64_t>(entry.first.size()) / 64 + entry.second.weight());
+  }
   Value value;
-  value.data_ = std::make_shared<const Dict>(Dict{std::move(entries), depth + 1});
+  value.data_ = std::make_shared<const Dict>(Dict{std::move(entries), depth + 1, weight});
   return value;
 }
 
@@ -85,6 +101,12 @@ int Value::depth() const {
   if (IsList()) return std::get<std::shared_ptr<const List>>(data_)->depth;
   if (IsDict()) return std::get<std::shared_ptr<const Dict>>(data_)->depth;
   return IsNamespace() ? kMaxDepth : 0;
+}
+
+int64_t Value::weight() const {
+  if (IsList()) return std::get<std::shared_ptr<const List>>(data_)->weight;
+  if (IsDict()) return std::get<std::shared_ptr<const Dict>>(data_)->weight;
+  return IsText() ? 1 + static_cast<int64_t>(text().size()) / 64 : 1;
 }
 
 bool Value::Truth() const {

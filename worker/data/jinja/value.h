@@ -80,6 +80,12 @@ class Value {
   int depth() const;
   static constexpr int kMaxDepth = 64;
 
+  // What it costs to walk through the value: its elements, those of elements counted each time they
+  // occur, and a sixty-fourth of the bytes of its texts. A list that holds one list twice is small
+  // in memory, not to walk through.
+  int64_t weight() const;
+  static constexpr int64_t kMaxWeight = 10'000'000;
+
   bool Truth() const;
   // Python's name of the kind, for messages.
   const char* KindName() const;

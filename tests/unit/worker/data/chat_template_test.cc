@@ -188,6 +188,21 @@ std::vector<Hostile> HostileTemplates() {
        "text of more than 67108864 bytes"},
       {"JoinGrows", "{% set s = 'a' * 1000000 %}{{ s.join([s, s, s, s] * 0 + [s]) }}",
        "'*' does not go with list"},
+      {"SharedLists",
+       "{% set n = namespace(l=[1]) %}{% for i in range(60) %}{% set n.l = [n.l, n.l] %}{% endfor "
+       "%}{{ n.l }}",
+       "a list or dict of more than 10000000 elements"},
+      {"PrintsSharedLists",
+       "{% set n = namespace(l=[1]) %}{% for i in range(20) %}{% set n.l = [n.l, n.l] %}{% endfor "
+       "%}"
+       "{% for i in range(100) %}{{ n.l }}{% endfor %}",
+       "more than 10000000 steps"},
+      {"SlowSearch", "{% set s = 'a' * 30000000 %}{% set p = 'a' * 10000000 + 'b' %}{{ p in s }}",
+       "more than 10000000 steps"},
+      {"ManyComparisons",
+       "{% set l = range(100000) | list %}{% for i in l %}{% if l == l %}{% endif %}{% endfor %}",
+       "more than 10000000 steps"},
+      {"BigTemplate", std::string((1 << 20) + 1, 'x'), "legal are at most 1048576"},
       {"SliceStepZero", "{{ 'abc'[::0] }}", "a slice with step 0"},
       {"StrftimeWithoutFormat", "{{ strftime_now() }}", "take one argument"},
   };
