@@ -56,6 +56,7 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Start(const ClusterOptions& op
   std::unique_ptr<Cluster> cluster(new Cluster(options));
   fs::create_directories(cluster->models_dir());
   fs::create_directory_symlink(model, cluster->models_dir() / "tiny");
+  options.add_models(cluster->models_dir());
   RETURN_IF_ERROR(cluster->WriteConfig());
   RETURN_IF_ERROR(cluster->StartCoordinator());
   for (int worker = 0; worker < options.workers; ++worker)
@@ -145,7 +146,8 @@ absl::Status Cluster::StartWorker(int worker) {
                  {RequiredEnvironment("DROPBP_BIN_DIR") + "/dropbp-worker", "--coordinator",
                   address_, "--worker-id", absl::StrCat("worker-", worker), "--models-dir",
                   models_dir().string(), "--work-dir", work_dir(worker).string(), "--device", "cpu",
-                  "--slots", absl::StrCat(options_.slots), "--threads-per-slot", "1"}));
+                  "--slots", absl::StrCat(options_.slots), "--threads-per-slot", "1", "--trainer",
+                  TrainerProgram()}));
   return absl::OkStatus();
 }
 

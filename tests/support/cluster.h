@@ -22,6 +22,8 @@ struct ClusterOptions {
   int slots = 2;              // of each worker; one thread each
   double lease_seconds = 15;  // of the coordinator
   double heartbeat_seconds = 3;
+  // Called before the workers start, to put more model folders there.
+  std::function<void(const std::filesystem::path& models_dir)> add_models = [](const auto&) {};
 };
 
 inline constexpr absl::Duration kPatience = absl::Minutes(2);  // of every wait that names no other

@@ -50,6 +50,13 @@ std::string RequiredEnvironment(const char* name) {
   return value;
 }
 
+std::string TrainerProgram() {
+  const char* given = getenv("DROPBP_TRAINER");
+  const std::string program =
+      given != nullptr ? given : RequiredEnvironment("DROPBP_BIN_DIR") + "/dropbp-trainer";
+  return fs::exists(program) ? program : "";
+}
+
 absl::StatusOr<std::string> TinyModel() {
   const fs::path folder = fs::path(RequiredEnvironment("DROPBP_MODELS")) / "tiny";
   if (!fs::exists(folder / "config.json")) RETURN_IF_ERROR(MakeTinyModel(folder));

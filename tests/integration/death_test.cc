@@ -1,0 +1,151 @@
+// kill -9 of each kind of process in the middle of a job.
+#include <set>
+#include <thread>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "tests/integration/cluster_test.h"
+#include "tests/support/step_history.h"
+
+namespace dropbp::testing {
+namespace {
+
+// Long enough that every death comes in the middle.
+constexpr int64_t kSteps = 600;
+constexpr int64_t kStepOfDeath = 100;
+
+class DeathTest : public ClusterTest {
+ protected:
+  static JobSpec LongJob() {
+    JobSpec spec = TinyJob();
+    spec.training.steps = kSteps;
+    return spec;
+  }
+
+  // Every rank made every step exactly once.
+  void ExpectEachStepOnce(const std::string& job_id) {
+    for (const int rank : {0, 1}) {
+      ASSERT_OK_AND_ASSIGN(const std::string log, cluster().Log(job_id, rank));
+      const std::vector<StepLine> lines = ParseStepLines(log);
+      ASSERT_EQ(lines.size(), static_cast<size_t>(kSteps)) << "rank " << rank;
+      for (int64_t i = 0; i < kSteps; ++i) EXPECT_EQ(lines[i].step, i + 1);
+    }
+    ASSERT_OK_AND_ASSIGN(const auto history,
+                         ReadStepHistory(cluster().data_dir().string(), job_id));
+    ASSERT_EQ(history.size(), static_cast<size_t>(kSteps));
+    for (int64_t i = 0; i < kSteps; ++i) EXPECT_EQ(history[i].step(), i);
+  }
+};
+
+TEST_F(DeathTest, AJobDoesNotNoticeThatTheCoordinatorWasKilled) {
+  StartCluster();
+  const std::string undisturbed = AdapterHash(RunUndisturbed(LongJob()));
+  ASSERT_OK_AND_ASSIGN(const std::string id, cluster().Submit(LongJob(), data_));
+  // One watcher stays through the death.
+  std::vector<int64_t> steps;
+  std::vector<int64_t> sequences;
+  absl::StatusOr<v1::Job> seen;
+  std::thread watcher([&] {
+    seen = cluster().client().WatchToEnd(
+        id, 0, absl::Now() + kPatience, [&](const v1::JobEvent& event) {
+          (event.sequence() > 0 ? sequences : steps)
+              .push_back(event.sequence() > 0 ? event.sequence() : event.progress().step());
+        });
+  });
+  const auto before = cluster().WaitForStep(id, kStepOfDeath);
+  const std::vector<FoundProcess> trainers = cluster().Trainers();
+  cluster().KillCoordinator();
+  absl::SleepFor(absl::Seconds(3));  // the death itself lasts that long
+  const absl::Status restarted = cluster().StartCoordinator();
+  const auto end = cluster().WaitForEnd(id);
+  watcher.join();
+
+  ASSERT_OK(before.status());
+  ASSERT_OK(restarted);
+  ASSERT_OK(end.status());
+  EXPECT_EQ(trainers.size(), 2u);
+  EXPECT_EQ(end->state(), v1::Job::SUCCEEDED) << end->state_message();
+  EXPECT_EQ(end->attempt(), 1);
+  EXPECT_EQ(end->restarts(), 0);
+  EXPECT_EQ(AdapterHash(*end), undisturbed);
+  ExpectEachStepOnce(id);
+  ASSERT_OK(seen.status());
+  EXPECT_EQ(std::set<int64_t>(sequences.begin(), sequences.end()).size(), sequences.size())
+      << "an event came twice";
+  EXPECT_EQ(static_cast<int64_t>(sequences.size()), end->last_event()) << "an event is missing";
+  EXPECT_TRUE(std::is_sorted(steps.begin(), steps.end()));
+  EXPECT_EQ(std::set<int64_t>(steps.begin(), steps.end()).size(), steps.size())
+      << "a step came twice";
+}
+
+TEST_F(DeathTest, AKilledTrainerRestartsTheGangAndTheResultIsTheSame) {
+  StartCluster();
+  const std::string undisturbed = AdapterHash(RunUndisturbed(LongJob()));
+  for (const int victim : {0, 1}) {
+    ASSERT_OK_AND_ASSIGN(const std::string id, cluster().Submit(LongJob(), data_));
+    ASSERT_OK(cluster().WaitForStep(id, kStepOfDeath).status());
+    ASSERT_OK(cluster().KillTrainer(victim));
+    ASSERT_OK_AND_ASSIGN(const v1::Job job, cluster().WaitForEnd(id));
+    EXPECT_EQ(job.state(), v1::Job::SUCCEEDED) << job.state_message();
+    EXPECT_EQ(job.attempt(), 2);
+    EXPECT_EQ(job.restarts(), 1);
+    EXPECT_EQ(AdapterHash(job), undisturbed);
+    ASSERT_OK_AND_ASSIGN(const std::vector<v1::JobEvent> events, cluster().Events(id));
+    EXPECT_TRUE(std::any_of(events.begin(), events.end(), [](const v1::JobEvent& event) {
+      return absl::StrContains(event.message(), "signal 9") ||
+             absl::StrContains(event.message(), "SIGKILL");
+    })) << "the record says how the trainer died";
+  }
+}
+
+TEST_F(DeathTest, AKilledAgentTakesItsTrainersWithItAndTheGangStartsAgain) {
+  StartCluster();
+  const std::string undisturbed = AdapterHash(RunUndisturbed(LongJob()));
+  ASSERT_OK_AND_ASSIGN(const std::string id, cluster().Submit(LongJob(), data_));
+  ASSERT_OK(cluster().WaitForStep(id, kStepOfDeath).status());
+  cluster().KillWorker(0);
+  ASSERT_OK(cluster().WaitForNoTrainers(absl::Seconds(5)));
+  ASSERT_OK(cluster().StartWorker(0));
+  ASSERT_OK_AND_ASSIGN(const v1::Job job, cluster().WaitForEnd(id));
+  EXPECT_EQ(job.state(), v1::Job::SUCCEEDED) << job.state_message();
+  EXPECT_EQ(job.attempt(), 2);
+  EXPECT_EQ(job.restarts(), 0) << "lost workers are not charged";
+  EXPECT_EQ(AdapterHash(job), undisturbed);
+}
+
+TEST_F(DeathTest, AnAgentThatStaysAwayLosesItsLeaseAndTheGangMoves) {
+  StartCluster({.workers = 2, .lease_seconds = 2, .heartbeat_seconds = 0.5});
+  ASSERT_OK_AND_ASSIGN(const std::string id, cluster().Submit(LongJob(), data_));
+  ASSERT_OK_AND_ASSIGN(const v1::Job running, cluster().WaitForStep(id, kStepOfDeath));
+  ASSERT_EQ(running.workers_size(), 2);
+  const int victim = running.workers(0) == "worker-0" ? 0 : 1;
+  cluster().KillWorker(victim);
+  ASSERT_OK_AND_ASSIGN(const v1::Job job, cluster().WaitForEnd(id));
+  EXPECT_EQ(job.state(), v1::Job::SUCCEEDED) << job.state_message();
+  EXPECT_EQ(job.attempt(), 2);
+  for (const std::string& worker : job.workers())
+    EXPECT_EQ(worker, absl::StrCat("worker-", 1 - victim));
+  ASSERT_OK(cluster().StartWorker(victim));  // so that all can be stopped in good order
+}
+
+TEST_F(DeathTest, AJobThatCrashesAgainAndAgainFailsAtItsRestartBudget) {
+  StartCluster();
+  JobSpec spec = LongJob();
+  spec.training.steps = 100000;
+  spec.max_restarts = 1;
+  ASSERT_OK_AND_ASSIGN(const std::string id, cluster().Submit(spec, data_));
+  for (const int attempt : {1, 2}) {
+    ASSERT_OK_AND_ASSIGN(const v1::Job job, cluster().WaitForStep(id, 5 * attempt));
+    ASSERT_EQ(job.attempt(), attempt);
+    ASSERT_OK(cluster().KillTrainer(0));
+    if (attempt == 1) ASSERT_OK(cluster().WaitForState(id, v1::Job::RESTARTING).status());
+  }
+  ASSERT_OK_AND_ASSIGN(const v1::Job job, cluster().WaitForEnd(id));
+  EXPECT_EQ(job.state(), v1::Job::FAILED);
+  EXPECT_EQ(job.restarts(), 1);
+  ASSERT_OK(cluster().WaitForNoTrainers(absl::Seconds(5)));
+}
+
+}  // namespace
+}  // namespace dropbp::testing

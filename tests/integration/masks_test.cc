@@ -1,0 +1,115 @@
+// What the ranks say about each step against what the plan says: masks, FLOPs and bytes.
+#include <cmath>
+
+#include "absl/strings/str_format.h"
+#include "core/plan/allocate.h"
+#include "core/plan/mask_plan.h"
+#include "proto/support/job_spec_proto.h"
+#include "tests/integration/cluster_test.h"
+#include "tests/support/step_history.h"
+
+namespace dropbp::testing {
+namespace {
+
+constexpr int64_t kSteps = 60;
+constexpr int64_t kBytesPerElement = 4;  // gradients are fp32
+
+// TinyModel()'s shape, as in make_tiny_model.py; the vocabulary does not matter here.
+ModelShape TinyShape() {
+  return {.model_type = "llama",
+          .layers = 4,
+          .hidden_size = 64,
+          .intermediate_size = 160,
+          .attention_heads = 4,
+          .key_value_heads = 2,
+          .head_dim = 16,
+          .vocab_size = 302,
+          .tied_embeddings = true};
+}
+
+// The plan that a job shows, made ready for drawing.
+DropPlan FromJob(const v1::DropPlan& shown, const LayerTable& table) {
+  DropPlan plan{.version = shown.version(),
+                .first_step = shown.first_step(),
+                .planned = shown.planned_drop_rate()};
+  std::vector<int64_t> sums(table.strata, 0);
+  for (int u = 0; u < shown.units_size(); ++u) {
+    plan.keep_rates.push_back(
+        static_cast<uint32_t>(std::lround((1 - shown.units(u).drop_rate()) * kKeepOne)));
+    plan.unit_stratum.push_back(table.units[u].stratum);
+    sums[table.units[u].stratum] += plan.keep_rates.back();
+  }
+  for (const int64_t sum : sums) {
+    EXPECT_EQ(sum % kKeepOne, 0) << "a stratum keeps a whole number of units";
+    plan.kept_in_stratum.push_back(static_cast<int32_t>(sum / kKeepOne));
+  }
+  return plan;
+}
+
+DropPlan UniformPlan(const JobSpec& spec, const LayerTable& table) {
+  const std::vector<double> rates(table.units.size(), spec.dropbp.drop_rate);
+  return MakeDropPlan(table, rates, spec.dropbp.drop_rate, 1, 0).value();
+}
+
+int64_t LiveBytes(const std::vector<MaskRow>& rows, const LayerTable& table) {
+  int64_t bytes = 0;
+  for (size_t unit = 0; unit < table.units.size(); ++unit) {
+    const bool live =
+        std::any_of(rows.begin(), rows.end(), [&](const MaskRow& row) { return row[unit]; });
+    if (live) bytes += table.units[unit].trainable_elements * kBytesPerElement;
+  }
+  return bytes;
+}
+
+class MasksTest : public ClusterTest,
+                  public ::testing::WithParamInterface<std::pair<double, const char*>> {};
+
+TEST_P(MasksTest, EveryStepOfEveryRankFollowsThePlan) {
+  StartCluster();
+  JobSpec spec = TinyJob();
+  spec.training.steps = kSteps;
+  spec.dropbp.drop_rate = GetParam().first;
+  spec.dropbp.masks = GetParam().second;
+  const v1::Job job = RunUndisturbed(spec);
+  const LayerTable table = BuildLayerTable(TinyShape(), spec, spec.dataset.max_length).value();
+  const MaskPlan first(UniformPlan(spec, table), spec.training.seed, MaskRows(spec));
+  const MaskPlan second(FromJob(job.plan(), table), spec.training.seed, MaskRows(spec));
+  const int64_t dense = LiveBytes({MaskRow(table.units.size(), true)}, table);
+
+  ASSERT_OK_AND_ASSIGN(const auto history,
+                       ReadStepHistory(cluster().data_dir().string(), job.job_id()));
+  ASSERT_OK_AND_ASSIGN(const std::string log0, cluster().Log(job.job_id(), 0));
+  ASSERT_OK_AND_ASSIGN(const std::string log1, cluster().Log(job.job_id(), 1));
+  const std::vector<StepLine> rank0 = ParseStepLines(log0);
+  const std::vector<StepLine> rank1 = ParseStepLines(log1);
+  ASSERT_EQ(history.size(), static_cast<size_t>(kSteps));
+  ASSERT_EQ(rank0.size(), static_cast<size_t>(kSteps));
+  ASSERT_EQ(rank1.size(), static_cast<size_t>(kSteps));
+  for (int64_t step = 0; step < kSteps; ++step) {
+    SCOPED_TRACE(absl::StrFormat("step %d", step));
+    const v1::StepReport& report = history[step];
+    const MaskPlan& masks = step < job.plan().first_step() ? first : second;
+    const std::vector<MaskRow> rows = masks.Draw(step);
+    EXPECT_EQ(report.mask_hash(), MaskHash(rows));
+    EXPECT_EQ(rank0[step].masks, absl::StrFormat("%016x", MaskHash(rows)));
+    EXPECT_EQ(rank1[step].masks, rank0[step].masks);
+    const double all = report.backward_flops_done() + report.backward_flops_saved();
+    EXPECT_NEAR(report.backward_flops_saved() / all, masks.plan().planned, 1e-12);
+    EXPECT_EQ(report.gradient_bytes_sent(), LiveBytes(rows, table));
+    EXPECT_EQ(report.gradient_bytes_dense(), dense);
+    EXPECT_EQ(rank1[step].bytes_sent, report.gradient_bytes_sent());
+    EXPECT_NEAR(rank1[step].dropped, masks.plan().planned, 5e-4);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(RatesAndModes, MasksTest,
+                         ::testing::Values(std::pair{0.5, "balanced"}, std::pair{0.75, "shared"},
+                                           std::pair{0.875, "shared"}),
+                         [](const auto& info) {
+                           return absl::StrFormat("Rate%dPerMilleMasks%s",
+                                                  std::lround(info.param.first * 1000),
+                                                  info.param.second);
+                         });
+
+}  // namespace
+}  // namespace dropbp::testing

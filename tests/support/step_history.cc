@@ -1,0 +1,44 @@
+#include "tests/support/step_history.h"
+
+#include <regex>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "server/store/database.h"
+
+namespace dropbp::testing {
+
+absl::StatusOr<std::vector<v1::StepReport>> ReadStepHistory(const std::string& data_dir,
+                                                            const std::string& job_id) {
+  ASSIGN_OR_RETURN(auto db, server::Database::Open(absl::StrCat(data_dir, "/jobs.db")));
+  server::Rows rows = db->Query("SELECT report FROM step_history WHERE job_id = ? ORDER BY step",
+                                {std::string_view(job_id)});
+  std::vector<v1::StepReport> steps;
+  while (rows.Next()) {
+    if (!steps.emplace_back().ParseFromString(rows.Bytes(0)))
+      return absl::DataLossError("step_history: not a StepReport");
+  }
+  RETURN_IF_ERROR(rows.status());
+  return steps;
+}
+
+std::vector<StepLine> ParseStepLines(const std::string& log) {
+  static const std::regex pattern(
+      R"( step (\d+)/\d+ .*dropped ([0-9.]+) sent (\d+) of (\d+) B(?: masks ([0-9a-f]+))?)");
+  std::vector<StepLine> lines;
+  for (const auto& part : absl::StrSplit(log, '\n')) {
+    const std::string line(part);
+    std::smatch found;
+    if (!std::regex_search(line, found, pattern)) continue;
+    StepLine step{.masks = found[5].str()};
+    const bool numbers = absl::SimpleAtoi(found[1].str(), &step.step) &&
+                         absl::SimpleAtod(found[2].str(), &step.dropped) &&
+                         absl::SimpleAtoi(found[3].str(), &step.bytes_sent) &&
+                         absl::SimpleAtoi(found[4].str(), &step.bytes_dense);
+    if (numbers) lines.push_back(std::move(step));
+  }
+  return lines;
+}
+
+}  // namespace dropbp::testing
