@@ -20,7 +20,7 @@
 namespace dropbp::trainer {
 namespace {
 
-constexpr double kLogProbTolerance = 1e-4;  // absolute
+constexpr double kLogProbTolerance = 1e-4;  // absolute, fp32 here against fp64 there
 constexpr int64_t kNewTokens = 24;          // as in model_oracle.py
 
 std::string Environment(const char* name) {
