@@ -61,10 +61,12 @@ TEST_F(JobTest, ProgressAndReportAreConsistentAtTheEnd) {
   const v1::JobProgress& progress = job.progress();
   EXPECT_EQ(progress.step(), 20);
   EXPECT_EQ(progress.total_steps(), 20);
-  EXPECT_NEAR(progress.realised_drop_rate(), job.plan().planned_drop_rate(), 1e-9);
-  EXPECT_NEAR(progress.backward_flops_saved() /
-                  (progress.backward_flops_saved() + progress.backward_flops_done()),
-              job.plan().planned_drop_rate(), 1e-9);
+  // Steps 0 and 1 follow the uniform plan, which keeps exactly half; the others the plan of the
+  // probe.
+  const double realised = (2 * 0.5 + 18 * job.plan().planned_drop_rate()) / 20;
+  EXPECT_NEAR(progress.realised_drop_rate(), realised, 1e-3);
+  const double flops = progress.backward_flops_saved() + progress.backward_flops_done();
+  EXPECT_NEAR(progress.backward_flops_saved() / flops, progress.realised_drop_rate(), 1e-9);
   EXPECT_LT(progress.gradient_bytes_sent(), progress.gradient_bytes_dense());
   EXPECT_GT(progress.loss(), 0);
   EXPECT_GT(progress.tokens_per_second(), 0);

@@ -65,7 +65,7 @@ class MasksTest : public ClusterTest,
                   public ::testing::WithParamInterface<std::pair<double, const char*>> {};
 
 TEST_P(MasksTest, EveryStepOfEveryRankFollowsThePlan) {
-  StartCluster();
+  ASSERT_NO_FATAL_FAILURE(StartCluster());
   JobSpec spec = TinyJob();
   spec.training.steps = kSteps;
   spec.dropbp.drop_rate = GetParam().first;

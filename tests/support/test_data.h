@@ -11,7 +11,8 @@ namespace dropbp::testing {
 // The value of an environment variable that CTest sets; ends the test program if it is not set.
 std::string RequiredEnvironment(const char* name);
 
-// Path of the program dropbp-trainer: $DROPBP_TRAINER, or the one of this build; empty if there is none.
+// Path of the program dropbp-trainer: $DROPBP_TRAINER, or the one of this build; empty if there is
+// none.
 std::string TrainerProgram();
 
 // Path of a Llama-architecture model folder with random weights (4 layers, hidden size 64, own

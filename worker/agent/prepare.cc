@@ -10,6 +10,7 @@
 #include "core/base/text.h"
 #include "proto/support/job_spec_proto.h"
 #include "worker/data/dataset.h"
+#include "worker/hf/decoder_tensors.h"
 #include "worker/hf/model_config.h"
 #include "worker/hf/safetensors.h"
 
@@ -59,6 +60,7 @@ absl::StatusOr<v1::PrepareResult> Check(const JobSpec& spec, const PrepareOption
   ASSIGN_OR_RETURN(const hf::ModelConfig config, hf::ReadModelConfig(options.model_dir));
   *result.mutable_model_shape() = ModelShapeToProto(config.shape);
   ASSIGN_OR_RETURN(const hf::ModelTensors model, hf::OpenModelTensors(options.model_dir));
+  RETURN_IF_ERROR(hf::CheckDecoderTensors(config, model, options.model_dir));
   RETURN_IF_ERROR(CheckTargetModules(spec, model));
   ASSIGN_OR_RETURN(const data::TokenizedDataset dataset,
                    data::LoadDataset(options.dataset, spec.dataset, options.model_dir));

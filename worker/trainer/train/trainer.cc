@@ -31,13 +31,14 @@ absl::Status CheckRanks(const Assignment& assignment) {
 std::string StepLine(const StepReport& r, int64_t total_steps) {
   const double flops = r.backward_flops_done + r.backward_flops_saved;
   return absl::StrFormat(
-      "step %d/%d loss %.4f lr %.3g norm %.3g dropped %.3f sent %d of %d B | %.3f s: data %.3f "
+      "step %d/%d loss %.4f lr %.3g norm %.3g dropped %.3f sent %d of %d B masks %016x | %.3f s: "
+      "data %.3f "
       "forward %.3f backward %.3f "
       "all-reduce %.3f optimizer %.3f",
       r.step + 1, total_steps, r.loss, r.learning_rate, r.grad_norm,
       flops > 0 ? r.backward_flops_saved / flops : 0.0, r.gradient_bytes_sent,
-      r.gradient_bytes_dense, r.step_seconds, r.data_seconds, r.forward_seconds, r.backward_seconds,
-      r.all_reduce_seconds, r.optimizer_seconds);
+      r.gradient_bytes_dense, r.mask_hash, r.step_seconds, r.data_seconds, r.forward_seconds,
+      r.backward_seconds, r.all_reduce_seconds, r.optimizer_seconds);
 }
 
 }  // namespace

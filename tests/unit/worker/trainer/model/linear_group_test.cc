@@ -49,12 +49,14 @@ void ExpectEqualsReference(double dropout) {
     at::NoGradGuard no_grad;
     y = group.Forward(example.x.detach(), &generator, &tape);
   }
-  const at::Tensor mask = tape.dropout_mask.defined() ? tape.dropout_mask : at::ones_like(example.x);
+  const at::Tensor mask =
+      tape.dropout_mask.defined() ? tape.dropout_mask : at::ones_like(example.x);
   const at::Tensor expected = example.Reference(mask);
   EXPECT_TRUE(at::allclose(y, expected, 1e-4, 1e-4));
   expected.backward(example.dy);
   at::NoGradGuard no_grad;
-  const LinearGrads grads = group.Backward(tape, example.x.detach(), example.dy, /*input_needed=*/true);
+  const LinearGrads grads =
+      group.Backward(tape, example.x.detach(), example.dy, /*input_needed=*/true);
   EXPECT_TRUE(at::allclose(grads.input, example.x.grad(), 1e-4, 1e-3));
   ASSERT_EQ(grads.parameters.size(), 4u);
   const at::Tensor leaves[] = {example.a1, example.b1, example.a2, example.b2};
