@@ -70,10 +70,14 @@ class LogReactor : public grpc::ServerWriteReactor<v1::ReadJobLogsResponse> {
       return StartWrite(&response_);
     }
     if (!request_.follow() || (ended && --polls_left_ < 0)) return End(grpc::Status::OK);
-    alarm_.Set(std::chrono::system_clock::now() + kPollInterval, [self = self_](bool) {
-      absl::MutexLock lock(&self->mutex_);
-      self->Continue();
-    });
+    // The alarm keeps its function until it is set again, so a strong reference would be a circle.
+    alarm_.Set(std::chrono::system_clock::now() + kPollInterval,
+               [reference = std::weak_ptr<LogReactor>(self_)](bool) {
+                 const std::shared_ptr<LogReactor> self = reference.lock();
+                 if (self == nullptr) return;
+                 absl::MutexLock lock(&self->mutex_);
+                 self->Continue();
+               });
   }
 
   // Fills response_ with the next new lines; false if there are none.
