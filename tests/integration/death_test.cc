@@ -138,7 +138,9 @@ TEST_F(DeathTest, AnAgentThatStaysAwayLosesItsLeaseAndTheGangMoves) {
   EXPECT_EQ(job.attempt(), 2);
   for (const std::string& worker : job.workers())
     EXPECT_EQ(worker, absl::StrCat("worker-", 1 - victim));
-  ASSERT_OK(cluster().StartWorker(victim));  // so that all can be stopped in good order
+  // So that all can be stopped in good order.
+  ASSERT_OK(cluster().StartWorker(victim));
+  ASSERT_OK(cluster().WaitForWorkers());
 }
 
 TEST_F(DeathTest, AJobThatCrashesAgainAndAgainFailsAtItsRestartBudget) {

@@ -61,6 +61,8 @@ class Cluster {
   absl::Status StartCoordinator();
   void KillWorker(int worker);
   absl::Status StartWorker(int worker);
+  // Returns once every worker is connected.
+  absl::Status WaitForWorkers();
   // Kills one trainer process; they are numbered in order of their start.
   absl::Status KillTrainer(int number);
   std::vector<FoundProcess> Trainers() const;
@@ -82,7 +84,6 @@ class Cluster {
   explicit Cluster(const ClusterOptions& options);
   absl::Status WriteConfig();
   absl::Status WaitForAddress();
-  absl::Status WaitForWorkers();
   absl::StatusOr<v1::Job> WaitUntil(const std::string& job_id, absl::Duration timeout,
                                     const std::function<bool(const v1::JobEvent&)>& reached);
   absl::StatusOr<std::unique_ptr<client::JobClient>> MakeClient(client::StopToken& stop) const;

@@ -1,5 +1,6 @@
 #include "tests/support/step_history.h"
 
+#include <filesystem>
 #include <regex>
 
 #include "absl/strings/numbers.h"
@@ -9,9 +10,29 @@
 
 namespace dropbp::testing {
 
+namespace {
+
+// A running coordinator has locked its store; a copy of the file and its log says the same once the
+// job has ended.
+absl::StatusOr<std::string> CopyStore(const std::filesystem::path& data_dir) {
+  const std::filesystem::path copy = data_dir / "copy";
+  std::error_code error;
+  std::filesystem::create_directories(copy, error);
+  for (const char* name : {"jobs.db", "jobs.db-wal"}) {
+    if (!std::filesystem::exists(data_dir / name)) continue;
+    std::filesystem::copy_file(data_dir / name, copy / name,
+                               std::filesystem::copy_options::overwrite_existing, error);
+    if (error) return absl::UnavailableError(absl::StrCat(name, ": ", error.message()));
+  }
+  return (copy / "jobs.db").string();
+}
+
+}  // namespace
+
 absl::StatusOr<std::vector<v1::StepReport>> ReadStepHistory(const std::string& data_dir,
                                                             const std::string& job_id) {
-  ASSIGN_OR_RETURN(auto db, server::Database::Open(absl::StrCat(data_dir, "/jobs.db")));
+  ASSIGN_OR_RETURN(const std::string store, CopyStore(data_dir));
+  ASSIGN_OR_RETURN(auto db, server::Database::Open(store));
   server::Rows rows = db->Query("SELECT report FROM step_history WHERE job_id = ? ORDER BY step",
                                 {std::string_view(job_id)});
   std::vector<v1::StepReport> steps;
