@@ -117,19 +117,48 @@ void AddDropbp(std::vector<JobField>& fields) {
       fields.end(),
       {RangeBelow("dropbp.drop_rate", REAL(dropbp.drop_rate), 0, 1,
                   "Target share of the units' backward FLOPs to drop; 0: plain training."),
-       Choice(
-           "dropbp.allocation", TEXT(dropbp.allocation), {"uniform", "quadratic"},
-           "How the target is shared out among the units; quadratic: sensitive units drop less."),
-       Choice(
-           "dropbp.masks", TEXT(dropbp.masks), {"auto", "shared", "balanced"},
-           "Mask rows of one step: one for each micro-step (shared) or each micro-batch over all "
-           "ranks (balanced); auto: balanced for lora, shared for full."),
-       RangeBelow("dropbp.probe_at", REAL(dropbp.probe_at), 0, 1,
-                  "Share of all steps after which sensitivities are measured."),
-       Range("dropbp.probe_samples", WHOLE(dropbp.probe_samples), 1, 1024,
-             "Sequences in the probe batch."),
+       Choice("dropbp.allocation", TEXT(dropbp.allocation),
+              {"uniform", "quadratic", "linear", "neyman"},
+              "How the target is shared out among the units; all but uniform drop sensitive units "
+              "less: quadratic minimises the sum of S_u p_u^2, linear that of S_u p_u, neyman the "
+              "variance of rescaled gradients."),
        Range("dropbp.max_unit_rate", REAL(dropbp.max_unit_rate), 0, 1,
-             "Largest drop rate of one unit; 0: max(0.95, (1 + drop_rate) / 2).")});
+             "Largest drop rate of one unit; 0: max(0.95, (1 + target) / 2)."),
+       Choice(
+           "dropbp.estimator", TEXT(dropbp.estimator), {"paper", "own", "unbiased"},
+           "Rescaling of gradients: none (paper), a unit's own gradient divided by its keep rate "
+           "(own), or the cotangent that enters its branch (unbiased)."),
+       Choice("dropbp.dropped_update", TEXT(dropbp.dropped_update), {"skip", "advance"},
+              "What AdamW does with a parameter whose unit was dropped in every row of a step: "
+              "leaves it alone (skip), or takes its gradient as zero (advance).")});
+}
+
+void AddDropbpMasks(std::vector<JobField>& fields) {
+  fields.insert(
+      fields.end(),
+      {Choice(
+           "dropbp.masks", TEXT(dropbp.masks), {"auto", "shared", "balanced", "single"},
+           "Which micro-batches of a step draw mask rows of their own: each one (balanced), each "
+           "micro-step with all ranks alike (shared), or none, one row for the whole step "
+           "(single); auto: balanced for lora, shared for full."),
+       Range("dropbp.mask_groups", WHOLE(dropbp.mask_groups), 0, 4096,
+             "Groups of sequences within a micro-batch that have a mask row each; a divisor of "
+             "training.micro_batch_size; 0: the largest divisor up to 4 for balanced, else 1."),
+       Choice("dropbp.schedule", TEXT(dropbp.schedule), {"constant", "ramp", "anneal"},
+              "Course of the target: constant, rising from 0 over the first steps (ramp), or "
+              "falling to 0 over the last (anneal)."),
+       RangeBelow("dropbp.schedule_share", REAL(dropbp.schedule_share), 0, 1,
+                  "Share of all steps over which ramp rises or anneal falls, in 8 stages.")});
+}
+
+void AddDropbpProbe(std::vector<JobField>& fields) {
+  fields.insert(fields.end(),
+                {RangeBelow("dropbp.probe_at", REAL(dropbp.probe_at), 0, 1,
+                            "Share of all steps after which sensitivities are measured."),
+                 Range("dropbp.probe_every", WHOLE(dropbp.probe_every), 0, 10'000'000,
+                       "Steps after which they are measured again; 0: once only."),
+                 Range("dropbp.probe_samples", WHOLE(dropbp.probe_samples), 1, 1024,
+                       "Sequences in the probe batch.")});
 }
 
 void AddResources(std::vector<JobField>& fields) {
@@ -155,6 +184,8 @@ std::vector<JobField> MakeFields() {
   AddTrainingLength(fields);
   AddTrainingOptimizer(fields);
   AddDropbp(fields);
+  AddDropbpMasks(fields);
+  AddDropbpProbe(fields);
   AddResources(fields);
   return fields;
 }

@@ -150,6 +150,12 @@ void CheckDropbp(const JobSpec& spec, std::vector<FieldViolation>& out) {
         "dropbp.max_unit_rate", FormatNumber(cap),
         absl::StrCat("0, or dropbp.drop_rate = ", FormatNumber(spec.dropbp.drop_rate), " to 1")));
   }
+  const int64_t groups = spec.dropbp.mask_groups;
+  if (groups != 0 && spec.training.micro_batch_size % groups != 0) {
+    out.push_back(Violation("dropbp.mask_groups", absl::StrCat(groups),
+                            absl::StrCat("0, or a divisor of training.micro_batch_size = ",
+                                         spec.training.micro_batch_size)));
+  }
 }
 
 }  // namespace

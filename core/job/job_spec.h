@@ -42,11 +42,17 @@ struct TrainingSpec {
 
 struct DropbpSpec {
   double drop_rate = 0.5;                // target share of backward FLOPs dropped
-  std::string allocation = "quadratic";  // uniform | quadratic
-  std::string masks = "auto";            // auto | shared | balanced
+  std::string allocation = "quadratic";  // uniform | quadratic | linear | neyman
+  std::string masks = "auto";            // auto | shared | balanced | single
+  int64_t mask_groups = 0;               // groups of sequences in a micro-batch; 0: automatic
+  std::string estimator = "paper";       // paper | own | unbiased
+  std::string dropped_update = "skip";   // skip | advance
+  std::string schedule = "constant";     // constant | ramp | anneal
+  double schedule_share = 0.2;           // share of all steps that ramp or anneal takes
   double probe_at = 0.1;                 // share of all steps
+  int64_t probe_every = 0;               // steps between later probes; 0: only one probe
   int64_t probe_samples = 4;
-  double max_unit_rate = 0;  // 0: max(0.95, (1 + drop_rate) / 2)
+  double max_unit_rate = 0;  // 0: max(0.95, (1 + target) / 2), target: of the plan's stage
 };
 
 struct ResourcesSpec {
@@ -78,8 +84,8 @@ int64_t MicroBatchesPerStep(const JobSpec& spec);
 // global_batch_size).
 int64_t TotalSteps(const JobSpec& spec, int64_t samples);
 
-// Step before which the sensitivity probe runs: floor(probe_at * total); -1 if the job has none
-// (drop rate 0 or uniform allocation).
+// Step before which the first sensitivity probe runs: floor(probe_at * total); -1 if the job has
+// none (drop rate 0 or uniform allocation).
 int64_t ProbeStep(const JobSpec& spec, int64_t total_steps);
 
 }  // namespace dropbp

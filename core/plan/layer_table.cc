@@ -137,6 +137,12 @@ int64_t LayerTable::TotalBackwardFlops() const {
   return total;
 }
 
+int64_t LayerTable::TrainableElements() const {
+  int64_t total = fixed_trainable_elements;
+  for (const Unit& unit : units) total += unit.trainable_elements;
+  return total;
+}
+
 absl::StatusOr<LayerTable> BuildLayerTable(const ModelShape& shape, const JobSpec& spec,
                                            int64_t sequence_length) {
   RETURN_IF_ERROR(CheckShape(shape, sequence_length));
@@ -144,6 +150,11 @@ absl::StatusOr<LayerTable> BuildLayerTable(const ModelShape& shape, const JobSpe
   LayerTable table;
   table.head_forward_flops = 2 * shape.hidden_size * shape.vocab_size;
   table.head_backward_flops = (tuning.full ? 2 : 1) * table.head_forward_flops;
+  if (tuning.full) {
+    const int64_t embeddings = shape.tied_embeddings ? 1 : 2;
+    table.fixed_trainable_elements =
+        embeddings * shape.vocab_size * shape.hidden_size + shape.hidden_size;
+  }
   table.units.reserve(static_cast<size_t>(2 * shape.layers));
   for (int64_t layer = 0; layer < shape.layers; ++layer) {
     table.units.push_back(MakeAttention(shape, tuning, sequence_length));

@@ -39,8 +39,11 @@ struct Unit {
 struct LayerTable {
   std::vector<Unit> units;
   int strata = 0;
-  int64_t head_forward_flops = 0;   // per supervised token
-  int64_t head_backward_flops = 0;  // per supervised token
+  int64_t head_forward_flops = 0;        // per supervised token
+  int64_t head_backward_flops = 0;       // per supervised token
+  int64_t fixed_trainable_elements = 0;  // of what is never dropped: embedding, head, final norm
+
+  int64_t TrainableElements() const;  // of units and of what is never dropped
 
   int64_t TotalBackwardFlops() const;  // of all units, per token
 };

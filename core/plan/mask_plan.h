@@ -38,13 +38,17 @@ class MaskPlan {
   std::vector<std::vector<int32_t>> units_of_;  // by stratum
 };
 
-// Rows one optimizer step draws, from the resolved mask mode: balanced: one for each micro-batch
-// over all ranks; shared: one for each micro-step.
+// Groups that a micro-batch's sequences are divided into, in order and of equal size; each has a
+// mask row of its own. dropbp.mask_groups, or if that is 0 the largest divisor of micro_batch_size
+// up to 4 for balanced masks, else 1.
+int MaskGroups(const JobSpec& spec);
+
+// Rows one optimizer step draws: groups times, by the resolved mask mode, the micro-batches over
+// all ranks (balanced), the micro-steps (shared), or 1 (single).
 int MaskRows(const JobSpec& spec);
 
-// The row that micro-step `micro_step` of `rank` uses: balanced: rank * micro_steps + micro_step;
-// shared: micro_step.
-int MaskRowIndex(const JobSpec& spec, int rank, int micro_step);
+// The row that group `group` of micro-step `micro_step` of `rank` uses.
+int MaskRowIndex(const JobSpec& spec, int rank, int micro_step, int group);
 
 // Bits of rows, each padded to whole bytes; unit u is bit u % 8 of byte u / 8; 1 = kept.
 std::string PackMaskRows(const std::vector<MaskRow>& rows);

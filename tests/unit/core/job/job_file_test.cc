@@ -56,6 +56,39 @@ TEST(ParseJobFileTest, TakesOneWordForAListAndAnEmptySection) {
   EXPECT_THAT(job->spec.lora.target_modules, ElementsAre("all-linear"));
 }
 
+TEST(ParseJobFileTest, ReadsEveryDropbpField) {
+  const auto job = ParseJobFile(R"(model: m
+dropbp:
+  drop_rate: 0.75
+  allocation: neyman
+  masks: single
+  mask_groups: 2
+  estimator: own
+  dropped_update: advance
+  schedule: ramp
+  schedule_share: 0.3
+  probe_at: 0.05
+  probe_every: 100
+  probe_samples: 8
+  max_unit_rate: 0.9
+)",
+                                "job.yaml");
+  ASSERT_TRUE(job.ok()) << job.status();
+  const DropbpSpec& dropbp = job->spec.dropbp;
+  EXPECT_EQ(dropbp.drop_rate, 0.75);
+  EXPECT_EQ(dropbp.allocation, "neyman");
+  EXPECT_EQ(dropbp.masks, "single");
+  EXPECT_EQ(dropbp.mask_groups, 2);
+  EXPECT_EQ(dropbp.estimator, "own");
+  EXPECT_EQ(dropbp.dropped_update, "advance");
+  EXPECT_EQ(dropbp.schedule, "ramp");
+  EXPECT_EQ(dropbp.schedule_share, 0.3);
+  EXPECT_EQ(dropbp.probe_at, 0.05);
+  EXPECT_EQ(dropbp.probe_every, 100);
+  EXPECT_EQ(dropbp.probe_samples, 8);
+  EXPECT_EQ(dropbp.max_unit_rate, 0.9);
+}
+
 TEST(ParseJobFileTest, ListsSeveralProblemsWithTheirLines) {
   EXPECT_EQ(
       ErrorOf(R"(model: m
@@ -72,7 +105,7 @@ dropbp:
       "job.yaml:5: training.learning_rte: unknown field; did you mean training.learning_rate?\n"
       "job.yaml:6: training.steps: found \"twenty\", legal is a whole number from 0 to 10000000\n"
       "job.yaml:7: training.seed: found -1, legal is a whole number from 0 to 9007199254740991\n"
-      "job.yaml:9: dropbp.masks: found \"random\", legal is auto, shared or balanced");
+      "job.yaml:9: dropbp.masks: found \"random\", legal is auto, shared, balanced or single");
 }
 
 TEST(ParseJobFileTest, SuggestsTheSectionOfAFieldThatStandsOutsideIt) {

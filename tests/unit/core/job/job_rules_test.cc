@@ -119,6 +119,19 @@ TEST(ValidateJobSpecTest, WantsTheCapOfOneUnitNotBelowTheTarget) {
   EXPECT_THAT(ValidateJobSpec(spec), IsEmpty());
 }
 
+TEST(ValidateJobSpecTest, WantsMaskGroupsToDivideTheMicroBatch) {
+  JobSpec spec = LegalSpec();
+  for (const int64_t groups : {0, 1, 2, 4}) {
+    spec.dropbp.mask_groups = groups;
+    EXPECT_THAT(ValidateJobSpec(spec), IsEmpty()) << groups;
+  }
+  for (const int64_t groups : {3, 8}) {
+    spec.dropbp.mask_groups = groups;
+    EXPECT_THAT(ValidateJobSpec(spec), ElementsAre(Breaks("dropbp.mask_groups", "legal is")))
+        << groups;
+  }
+}
+
 TEST(ValidateJobSpecTest, WantsTargetModulesThatMakeSenseTogether) {
   JobSpec spec = LegalSpec();
   spec.lora.target_modules = {};

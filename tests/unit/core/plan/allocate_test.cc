@@ -5,9 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
-#include "core/base/philox.h"
+#include "tests/unit/core/plan/allocation_instances.h"
 
 namespace dropbp {
 namespace {
@@ -16,34 +15,19 @@ using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-struct Instance {
-  std::vector<int64_t> costs;
-  std::vector<double> sensitivities;
-  double target = 0;
-  double max_rate = 1;
-};
-
-double Total(const std::vector<int64_t>& costs) {
-  return static_cast<double>(std::accumulate(costs.begin(), costs.end(), int64_t{0}));
-}
-
 // How far rates are from satisfying the optimality conditions of the quadratic problem, all in
 // relative terms: the budget; 0 <= p <= max; and one lambda with S p = lambda F inside, S p <=
 // lambda F at max, and S p >= lambda F at 0 (which, as S p = 0 there, asks for lambda = 0 or never
 // happens).
 double KktResidual(const Instance& instance, const std::vector<double>& rates) {
-  double spent = 0;
   double lambda = 0;
   for (size_t u = 0; u < rates.size(); ++u) {
     const double cost = static_cast<double>(instance.costs[u]);
-    spent += rates[u] * cost;
     if (rates[u] < instance.max_rate)
       lambda = std::max(lambda, instance.sensitivities[u] / cost * rates[u]);
   }
-  double residual =
-      std::fabs(spent - instance.target * Total(instance.costs)) / Total(instance.costs);
+  double residual = FeasibilityResidual(instance, rates);
   for (size_t u = 0; u < rates.size(); ++u) {
-    residual = std::max({residual, -rates[u], rates[u] - instance.max_rate});
     const double price =
         instance.sensitivities[u] / static_cast<double>(instance.costs[u]) * rates[u];
     const bool all_full = lambda == 0 && std::all_of(rates.begin(), rates.end(), [&](double rate) {
@@ -60,29 +44,8 @@ double KktResidual(const Instance& instance, const std::vector<double>& rates) {
   return residual;
 }
 
-Instance RandomInstance(PhiloxStream& random) {
-  Instance instance;
-  const uint32_t units = 1 + random.Below(160);
-  const double spread = random.Uniform() * 30;  // up to 10^+-15
-  for (uint32_t u = 0; u < units; ++u) {
-    instance.costs.push_back(1 + random.Below(u % 2 == 0 ? 1000 : 2000000000));
-    const bool zero = random.Below(10) == 0;
-    const bool tie = u > 0 && random.Below(5) == 0;
-    const double drawn = std::pow(10.0, spread * (random.Uniform() - 0.5));
-    instance.sensitivities.push_back(zero ? 0 : tie ? instance.sensitivities.back() : drawn);
-  }
-  instance.target = random.Below(20) == 0 ? 0 : random.Uniform();
-  instance.max_rate = random.Below(3) == 0
-                          ? instance.target + (1 - instance.target) * random.Uniform()
-                          : DefaultMaxUnitRate(instance.target);
-  return instance;
-}
-
 std::vector<double> Quadratic(const Instance& instance) {
-  const auto rates = AllocateDropRates(Allocator::kQuadratic, instance.costs,
-                                       instance.sensitivities, instance.target, instance.max_rate);
-  EXPECT_TRUE(rates.ok()) << rates.status();
-  return rates.value_or(std::vector<double>());
+  return RatesOf(Allocator::kQuadratic, instance);
 }
 
 TEST(AllocateDropRatesTest, IsAtTheOptimumOnRandomInstances) {
@@ -197,8 +160,10 @@ TEST(DefaultMaxUnitRateTest, IsHighEnoughForEveryTarget) {
 TEST(ParseAllocatorTest, KnowsItsNames) {
   EXPECT_EQ(*ParseAllocator("uniform"), Allocator::kUniform);
   EXPECT_EQ(*ParseAllocator("quadratic"), Allocator::kQuadratic);
+  EXPECT_EQ(*ParseAllocator("linear"), Allocator::kLinear);
+  EXPECT_EQ(*ParseAllocator("neyman"), Allocator::kNeyman);
   EXPECT_THAT(std::string(ParseAllocator("greedy").status().message()),
-              HasSubstr("legal is uniform or quadratic"));
+              HasSubstr("legal is uniform, quadratic, linear or neyman"));
 }
 
 }  // namespace

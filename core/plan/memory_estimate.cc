@@ -1,0 +1,125 @@
+#include "core/plan/memory_estimate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+
+#include "core/plan/mask_plan.h"
+#include "core/plan/traffic.h"
+
+namespace dropbp {
+namespace {
+
+constexpr int64_t kFloatBytes = 4;
+
+struct Widths {
+  explicit Widths(const ModelShape& shape)
+      : hidden(shape.hidden_size),
+        intermediate(shape.intermediate_size),
+        queries(shape.attention_heads * shape.head_dim),
+        keys(shape.key_value_heads * shape.head_dim) {}
+
+  int64_t qkv() const { return queries + 2 * keys; }
+  int64_t gate_up() const { return 2 * intermediate; }
+
+  int64_t hidden;
+  int64_t intermediate;
+  int64_t queries;
+  int64_t keys;
+};
+
+int64_t LinearElementsOfBlock(const Widths& w) {
+  return w.hidden * (w.qkv() + w.queries + w.gate_up() + w.intermediate);
+}
+
+bool HasAdapter(const JobSpec& spec, std::string_view module) {
+  if (spec.method == "full") return false;
+  const auto& targets = spec.lora.target_modules;
+  return std::any_of(targets.begin(), targets.end(), [&](const std::string& target) {
+    return target == "all-linear" || target == module;
+  });
+}
+
+// Elements by token that the adapters of one group of modules with a common input keep.
+int64_t AdapterElements(const JobSpec& spec, std::initializer_list<std::string_view> modules,
+                        int64_t input_width) {
+  int64_t adapters = 0;
+  for (std::string_view module : modules) adapters += HasAdapter(spec, module) ? 1 : 0;
+  if (adapters == 0) return 0;
+  return adapters * spec.lora.rank + (spec.lora.dropout > 0 ? input_width : 0);
+}
+
+// Bytes by token that a kept unit keeps for its backward pass.
+int64_t KeptBytes(UnitKind kind, const ModelShape& shape, const JobSpec& spec,
+                  int64_t dtype_bytes) {
+  const Widths w(shape);
+  if (kind == UnitKind::kAttention) {
+    const int64_t elements = w.hidden + w.qkv() + w.queries +
+                             AdapterElements(spec, {"q_proj", "k_proj", "v_proj"}, w.hidden) +
+                             AdapterElements(spec, {"o_proj"}, w.queries);
+    return elements * dtype_bytes + kFloatBytes * (1 + shape.attention_heads);
+  }
+  const int64_t elements = w.hidden + w.gate_up() +
+                           AdapterElements(spec, {"gate_proj", "up_proj"}, w.hidden) +
+                           AdapterElements(spec, {"down_proj"}, w.intermediate);
+  return elements * dtype_bytes + kFloatBytes;
+}
+
+int64_t WeightBytes(const ModelShape& shape, const JobSpec& spec, int64_t dtype_bytes) {
+  if (spec.method != "full") return ParameterCount(shape) * dtype_bytes;
+  // Modules with a common input are joined into one matrix; a matrix of one module in fp32 is its
+  // master itself.
+  const Widths w(shape);
+  const int64_t joined =
+      dtype_bytes == kFloatBytes ? w.hidden * (w.qkv() + w.gate_up()) : LinearElementsOfBlock(w);
+  return shape.layers * joined * dtype_bytes;
+}
+
+int64_t ActivationBytes(const ModelShape& shape, const JobSpec& spec, const LayerTable& table,
+                        const DropPlan& plan, int64_t dtype_bytes) {
+  double by_token = 0;
+  for (size_t unit = 0; unit < table.units.size(); ++unit) {
+    by_token += (1 - plan.DropRate(unit)) *
+                static_cast<double>(KeptBytes(table.units[unit].kind, shape, spec, dtype_bytes));
+  }
+  const int64_t tokens = spec.training.micro_batch_size * spec.dataset.max_length;
+  return std::llround(by_token * static_cast<double>(tokens));
+}
+
+// Logits exist for a chunk of tokens at a time; the chunk is the trainer's on a CPU.
+int64_t HeadBytes(const ModelShape& shape, const JobSpec& spec, int64_t dtype_bytes) {
+  constexpr int64_t kChunkElements = int64_t{1} << 23;
+  constexpr int64_t kLeastRows = 64;
+  const int64_t tokens = spec.training.micro_batch_size * spec.dataset.max_length;
+  const int64_t rows = std::min(tokens, std::max(kChunkElements / shape.vocab_size, kLeastRows));
+  return (rows * shape.vocab_size + 2 * tokens * shape.hidden_size) * dtype_bytes;
+}
+
+}  // namespace
+
+int64_t ParameterCount(const ModelShape& shape) {
+  const Widths w(shape);
+  const int64_t embeddings = shape.tied_embeddings ? 1 : 2;
+  return shape.layers * (LinearElementsOfBlock(w) + 2 * w.hidden) +
+         embeddings * shape.vocab_size * w.hidden + w.hidden;
+}
+
+MemoryEstimate EstimateMemory(const ModelShape& shape, const JobSpec& spec, const LayerTable& table,
+                              const DropPlan& plan, int64_t dtype_bytes) {
+  const int64_t trained = table.TrainableElements();
+  MemoryEstimate estimate;
+  estimate.weights = WeightBytes(shape, spec, dtype_bytes);
+  estimate.trainable = kFloatBytes * trained;
+  estimate.optimizer = 2 * kFloatBytes * trained;
+  estimate.gradients =
+      kFloatBytes * std::llround(ExpectedLiveElements(table, plan, MaskRows(spec)));
+  estimate.activations = ActivationBytes(shape, spec, table, plan, dtype_bytes);
+  estimate.head = HeadBytes(shape, spec, dtype_bytes);
+  const bool one_micro_step = MicroBatchesPerStep(spec) <= spec.resources.ranks;
+  estimate.peak = estimate.weights + estimate.trainable + estimate.optimizer + estimate.head +
+                  (one_micro_step ? std::max(estimate.activations, estimate.gradients)
+                                  : estimate.activations + estimate.gradients);
+  return estimate;
+}
+
+}  // namespace dropbp

@@ -1,0 +1,43 @@
+// How much memory a rank will need, from shapes alone.
+#pragma once
+
+#include <cstdint>
+
+#include "core/job/job_spec.h"
+#include "core/plan/drop_plan.h"
+#include "core/plan/layer_table.h"
+
+namespace dropbp {
+
+// Bytes on one rank. A count of the tensors that training keeps, not of what allocator, libraries
+// and kernels take besides.
+struct MemoryEstimate {
+  int64_t weights = 0;      // base weights in the compute dtype; full: the joined compute copies
+  int64_t trainable = 0;    // fp32 masters of everything that is trained
+  int64_t optimizer = 0;    // AdamW: two fp32 moments
+  int64_t gradients = 0;    // fp32, of what is live in an optimizer step, in expectation
+  int64_t activations = 0;  // of one micro-batch, kept by forward for backward
+  int64_t head = 0;         // logits of one chunk, with the head's input and its gradient
+  int64_t peak = 0;
+};
+
+// Formula, for a micro-batch of N = micro_batch_size * max_length tokens, B bytes an element of the
+// compute dtype, h hidden, i intermediate, q and k the widths of queries and keys, a heads, r the
+// LoRA rank times the number of adapted modules of the unit:
+// - a kept attention unit keeps, by token: x (h B), inverse rms (4), queries, keys and values
+//   ((q + 2k) B), attention output (q B), logsumexp (4 a), LoRA down products (r B);
+// - a kept MLP unit: x (h B), inverse rms (4), gate and up (2 i B), LoRA down products (r B);
+// - with LoRA dropout, a mask as large as the input of each adapted group of modules (B);
+// - a dropped unit: nothing. Every row keeps the same number of units of a stratum, so the sum is
+//   the same in every step: N times the sum over units of (1 - p_u) times the unit's bytes.
+// Gradients of one micro-step grow while its activations go, so peak = weights + trainable +
+// optimizer + head + max(activations, gradients); with several micro-steps the gradients of earlier
+// ones are there as well: activations + gradients.
+// `dtype_bytes`: 4 (fp32) or 2 (bf16). `table` and `plan` are the job's.
+MemoryEstimate EstimateMemory(const ModelShape& shape, const JobSpec& spec, const LayerTable& table,
+                              const DropPlan& plan, int64_t dtype_bytes);
+
+// Parameters of a decoder, without biases.
+int64_t ParameterCount(const ModelShape& shape);
+
+}  // namespace dropbp

@@ -1,0 +1,108 @@
+#include "core/plan/memory_estimate.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/core/plan/shapes.h"
+
+namespace dropbp {
+namespace {
+
+// Two blocks of widths that are easy to add up.
+ModelShape SmallShape() {
+  return {.model_type = "llama",
+          .layers = 2,
+          .hidden_size = 8,
+          .intermediate_size = 20,
+          .attention_heads = 4,
+          .key_value_heads = 2,
+          .head_dim = 2,
+          .vocab_size = 100,
+          .tied_embeddings = true};
+}
+
+JobSpec SmallJob() {
+  JobSpec spec;
+  spec.dataset.max_length = 10;
+  spec.training.global_batch_size = 3;
+  spec.training.micro_batch_size = 3;
+  spec.lora.rank = 5;
+  return spec;
+}
+
+MemoryEstimate Estimate(const ModelShape& shape, const JobSpec& spec, double rate,
+                        int64_t dtype_bytes) {
+  const LayerTable table = BuildLayerTable(shape, spec, spec.dataset.max_length).value();
+  const DropPlan plan =
+      MakeDropPlan(table, std::vector<double>(table.units.size(), rate), rate, 1, 0).value();
+  return EstimateMemory(shape, spec, table, plan, dtype_bytes);
+}
+
+TEST(ParameterCountTest, IsThatOfKnownModels) {
+  EXPECT_EQ(ParameterCount(SmolLm2()), 134'515'008);
+  EXPECT_EQ(ParameterCount(Llama2With7B()), 6'738'415'616);
+}
+
+TEST(MemoryEstimateTest, AddsUpWhatKeptUnitsKeep) {
+  // By token: attention x 8, qkv 8 + 2 * 4, out 8, adapters 4 * 5, so 52 elements, and 1 + 4 fp32;
+  // MLP x 8, gate and up 40, adapters 3 * 5, so 63 elements, and 1 fp32.
+  const MemoryEstimate bf16 = Estimate(SmallShape(), SmallJob(), 0, 2);
+  EXPECT_EQ(bf16.activations, 30 * 2 * ((52 * 2 + 5 * 4) + (63 * 2 + 4)));
+  const MemoryEstimate fp32 = Estimate(SmallShape(), SmallJob(), 0, 4);
+  EXPECT_EQ(fp32.activations, 30 * 2 * ((52 * 4 + 5 * 4) + (63 * 4 + 4)));
+}
+
+TEST(MemoryEstimateTest, KeepsActivationsInProportionToWhatIsNotDropped) {
+  const int64_t all = Estimate(SmolLm2(), JobSpec(), 0, 2).activations;
+  EXPECT_EQ(Estimate(SmolLm2(), JobSpec(), 0.5, 2).activations, all / 2);
+  // 30 blocks keep 8 attentions and 7 MLPs, or the like: within one unit of a quarter.
+  EXPECT_NEAR(static_cast<double>(Estimate(SmolLm2(), JobSpec(), 0.75, 2).activations),
+              static_cast<double>(all) / 4, static_cast<double>(all) / 60);
+}
+
+TEST(MemoryEstimateTest, CountsOnlyWhatAnAdaptedModuleNeeds) {
+  JobSpec spec = SmallJob();
+  const int64_t all = Estimate(SmallShape(), spec, 0, 2).activations;
+  spec.lora.target_modules = {"q_proj"};
+  // Six modules of rank 5 less in each of two blocks.
+  EXPECT_EQ(Estimate(SmallShape(), spec, 0, 2).activations, all - 30 * 2 * 6 * 5 * 2);
+  spec.lora.dropout = 0.1;
+  EXPECT_EQ(Estimate(SmallShape(), spec, 0, 2).activations,
+            all - 30 * 2 * 6 * 5 * 2 + 30 * 2 * 8 * 2);
+}
+
+TEST(MemoryEstimateTest, HoldsFrozenWeightsOnceAndAdaptersInFp32) {
+  const MemoryEstimate lora = Estimate(SmallShape(), SmallJob(), 0.5, 2);
+  const LayerTable table = BuildLayerTable(SmallShape(), SmallJob(), 10).value();
+  EXPECT_EQ(lora.weights, 2 * ParameterCount(SmallShape()));
+  EXPECT_EQ(lora.trainable, 4 * table.TrainableElements());
+  EXPECT_EQ(lora.optimizer, 8 * table.TrainableElements());
+}
+
+TEST(MemoryEstimateTest, FullTuningHoldsFp32MastersMomentsAndGradientsOfWhatLives) {
+  JobSpec spec = SmallJob();
+  spec.method = "full";
+  const int64_t parameters = ParameterCount(SmallShape());
+  const MemoryEstimate kept = Estimate(SmallShape(), spec, 0, 2);
+  EXPECT_EQ(kept.trainable, 4 * parameters);
+  EXPECT_EQ(kept.optimizer, 8 * parameters);
+  EXPECT_EQ(kept.gradients, 4 * parameters);
+  // Norms and the embedding have no lasting copy in the compute dtype.
+  EXPECT_EQ(kept.weights, 2 * (parameters - 100 * 8 - 8 - 2 * 2 * 8));
+  const MemoryEstimate dropped = Estimate(SmallShape(), spec, 0.5, 2);
+  EXPECT_LT(dropped.gradients, kept.gradients);
+  EXPECT_EQ(dropped.optimizer, kept.optimizer);
+}
+
+TEST(MemoryEstimateTest, ThePeakHasGradientsBesideActivationsOnlyWithSeveralMicroSteps) {
+  JobSpec spec = SmallJob();
+  spec.method = "full";
+  const MemoryEstimate one = Estimate(SmallShape(), spec, 0, 4);
+  const int64_t base = one.weights + one.trainable + one.optimizer + one.head;
+  EXPECT_EQ(one.peak, base + std::max(one.activations, one.gradients));
+  spec.training.global_batch_size = 6;
+  const MemoryEstimate two = Estimate(SmallShape(), spec, 0, 4);
+  EXPECT_EQ(two.peak, base + two.activations + two.gradients);
+}
+
+}  // namespace
+}  // namespace dropbp
