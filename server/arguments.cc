@@ -38,6 +38,9 @@ absl::StatusOr<ParsedArguments> ParseArguments(int argc, char** argv) {
                    ->capture_default_str();
   auto* port_file = app.add_option("--port-file", flags.port_file,
                                    "file to write the gRPC address to once it serves");
+  auto* block_steps = app.add_option("--plan-block-steps", flags.plan_block_steps,
+                                     "optimizer steps of one broadcast block of masks")
+                          ->capture_default_str();
   auto* reflection = app.add_flag("--reflection", flags.reflection, "serve gRPC reflection");
   app.footer("Example:\n  dropbp-coordinator --data-dir /var/lib/dropbp --listen 127.0.0.1:7070");
   ParsedArguments parsed;
@@ -52,6 +55,7 @@ absl::StatusOr<ParsedArguments> ParseArguments(int argc, char** argv) {
   if (metrics->count() > 0) config.metrics_listen = flags.metrics_listen;
   if (data->count() > 0) config.data_dir = flags.data_dir;
   if (port_file->count() > 0) config.port_file = flags.port_file;
+  if (block_steps->count() > 0) config.plan_block_steps = flags.plan_block_steps;
   if (reflection->count() > 0) config.reflection = flags.reflection;
   RETURN_IF_ERROR(CheckConfig(config));
   return parsed;

@@ -31,7 +31,7 @@ Setter Number(double CoordinatorConfig::*field) {
   };
 }
 
-Setter Bytes(int64_t CoordinatorConfig::*field) {
+Setter Whole(int64_t CoordinatorConfig::*field) {
   return [field](const std::string& text, CoordinatorConfig& config) {
     return absl::SimpleAtoi(text, &(config.*field)) ? "" : "a whole number";
   };
@@ -56,8 +56,9 @@ const std::map<std::string, Setter>& Keys() {
       {"stall_seconds", Number(&CoordinatorConfig::stall_seconds)},
       {"stall_factor", Number(&CoordinatorConfig::stall_factor)},
       {"start_timeout_seconds", Number(&CoordinatorConfig::start_timeout_seconds)},
-      {"log_limit_bytes", Bytes(&CoordinatorConfig::log_limit_bytes)},
-      {"artifact_limit_bytes", Bytes(&CoordinatorConfig::artifact_limit_bytes)},
+      {"plan_block_steps", Whole(&CoordinatorConfig::plan_block_steps)},
+      {"log_limit_bytes", Whole(&CoordinatorConfig::log_limit_bytes)},
+      {"artifact_limit_bytes", Whole(&CoordinatorConfig::artifact_limit_bytes)},
   };
   return *keys;
 }
@@ -137,6 +138,7 @@ absl::Status CheckConfig(const CoordinatorConfig& config) {
   CheckPositive("stall_seconds", config.stall_seconds, problems);
   CheckPositive("stall_factor", config.stall_factor, problems);
   CheckPositive("start_timeout_seconds", config.start_timeout_seconds, problems);
+  CheckPositive("plan_block_steps", static_cast<double>(config.plan_block_steps), problems);
   CheckPositive("log_limit_bytes", static_cast<double>(config.log_limit_bytes), problems);
   CheckPositive("artifact_limit_bytes", static_cast<double>(config.artifact_limit_bytes), problems);
   if (config.heartbeat_seconds >= config.lease_seconds) {

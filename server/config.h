@@ -21,6 +21,7 @@ struct CoordinatorConfig {
   double stall_seconds = 60;                      // a step may always take this long
   double stall_factor = 10;                       // ... or this many median steps
   double start_timeout_seconds = 600;             // from the start of an attempt to its first step
+  int64_t plan_block_steps = 1024;                // of one broadcast block of masks, at most
   int64_t log_limit_bytes = int64_t{64} << 20;    // of one rank in one attempt
   int64_t artifact_limit_bytes = int64_t{64} << 30;  // of one uploaded file
 };

@@ -30,6 +30,7 @@ CoordinatorOptions OptionsOf(const CoordinatorConfig& config, prometheus::Regist
   options.stall_min = absl::Seconds(config.stall_seconds);
   options.stall_factor = config.stall_factor;
   options.start_timeout = absl::Seconds(config.start_timeout_seconds);
+  options.block_steps = config.plan_block_steps;
   options.on_queue_wait = [&queue_wait](absl::Duration wait) {
     queue_wait.Observe(absl::ToDoubleSeconds(wait));
   };

@@ -49,6 +49,12 @@ grpc::ServerUnaryReactor* JobServiceImpl::CreateJob(grpc::CallbackServerContext*
   return Answer(context, coordinator_.CreateJob(*request), job);
 }
 
+grpc::ServerUnaryReactor* JobServiceImpl::PlanJob(grpc::CallbackServerContext* context,
+                                                  const v1::PlanJobRequest* request,
+                                                  v1::PlanJobResponse* response) {
+  return Answer(context, coordinator_.PlanJob(*request), response);
+}
+
 grpc::ServerUnaryReactor* JobServiceImpl::GetJob(grpc::CallbackServerContext* context,
                                                  const v1::GetJobRequest* request, v1::Job* job) {
   return Answer(context, coordinator_.GetJob(request->job_id()), job);

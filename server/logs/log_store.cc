@@ -12,7 +12,9 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
+#include "absl/strings/str_split.h"
+#include "core/base/files.h"
+#include "core/base/text.h"
 
 namespace dropbp::server {
 namespace {
@@ -39,13 +41,54 @@ absl::StatusOr<std::string> ReadAt(int fd, int64_t offset, size_t max_bytes) {
   return content;
 }
 
+// From byte `position` of the file on stands what the rank wrote from its byte `offset` on.
+struct Gap {
+  int64_t position = 0;
+  int64_t offset = 0;
+};
+
+std::string GapPath(const std::string& log_path) { return log_path + ".gap"; }
+
+absl::StatusOr<Gap> ReadGap(const std::string& log_path) {
+  constexpr int64_t kMaxBytes = 64;
+  const absl::StatusOr<std::string> content = ReadFile(GapPath(log_path), kMaxBytes);
+  if (absl::IsNotFound(content.status())) return Gap();
+  RETURN_IF_ERROR(content.status());
+  const std::vector<std::string> numbers = absl::StrSplit(*content, ' ');
+  Gap gap;
+  if (numbers.size() != 2 || !absl::SimpleAtoi(numbers[0], &gap.position) ||
+      !absl::SimpleAtoi(numbers[1], &gap.offset)) {
+    return absl::DataLossError(absl::StrCat("log store: ", GapPath(log_path), " holds \"", *content,
+                                            "\", legal are two numbers"));
+  }
+  return gap;
+}
+
+// What of `text`, which begins at byte `offset` of all that the rank wrote, is to be added to a
+// file of `size` bytes. The gap is noted before the line that tells of it is written: a death in
+// between makes the next call find a gap again, never a line twice.
+absl::StatusOr<std::string> WhatIsNew(const std::string& log_path, int64_t size, int64_t offset,
+                                      std::string_view text) {
+  ASSIGN_OR_RETURN(const Gap gap, ReadGap(log_path));
+  const int64_t end = gap.offset + size - gap.position;
+  if (offset <= end) {
+    return std::string(text.substr(std::min(text.size(), static_cast<size_t>(end - offset))));
+  }
+  const std::string notice =
+      absl::StrCat("[", offset - end, " bytes of this log did not reach the coordinator]\n");
+  RETURN_IF_ERROR(WriteFileAtomically(
+      GapPath(log_path), absl::StrCat(size + static_cast<int64_t>(notice.size()), " ", offset)));
+  return absl::StrCat(notice, AbslView(text));
+}
+
 }  // namespace
 
 std::string LogStore::PathOf(const LogName& name) const {
   return absl::StrCat(root_, "/", name.job_id, "/", name.attempt, "/", name.rank, ".log");
 }
 
-absl::Status LogStore::Append(const LogName& name, std::string_view text) {
+absl::Status LogStore::Add(const LogName& name, std::optional<int64_t> offset,
+                           std::string_view text) {
   const std::string path = PathOf(name);
   std::error_code error;
   fs::create_directories(fs::path(path).parent_path(), error);
@@ -54,7 +97,11 @@ absl::Status LogStore::Append(const LogName& name, std::string_view text) {
   if (file.fd < 0 || fstat(file.fd, &found) != 0) return LogError("opening", path);
   if (found.st_size >= limit_bytes_) return absl::OkStatus();
   std::string lines(text);
-  if (!lines.empty() && lines.back() != '\n') lines += '\n';
+  if (offset) {
+    ASSIGN_OR_RETURN(lines, WhatIsNew(path, found.st_size, *offset, text));
+  }
+  if (lines.empty()) return absl::OkStatus();
+  if (lines.back() != '\n') lines += '\n';
   if (found.st_size + static_cast<int64_t>(lines.size()) > limit_bytes_) {
     // What fits, and a notice that takes the file past the limit, so that nothing follows it.
     lines.resize(static_cast<size_t>(limit_bytes_ - found.st_size));

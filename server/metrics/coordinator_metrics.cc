@@ -122,6 +122,11 @@ void AddPlan(const v1::DropPlan& plan, const Labels& labels, Families& out) {
             plan.target_drop_rate(), labels);
   out.Gauge("dropbp_job_planned_drop_rate_ratio", "Drop rate of every step, after rounding.",
             plan.planned_drop_rate(), labels);
+  out.Gauge("dropbp_job_plan_version", "Number of the plan in force.", plan.version(), labels);
+  if (plan.has_probe_step()) {
+    out.Gauge("dropbp_job_probe_seconds", "Seconds of the latest sensitivity probe.",
+              plan.probe_seconds(), labels);
+  }
   for (const v1::UnitPlan& unit : plan.units()) {
     Labels with_unit = labels;
     with_unit.push_back({"layer", absl::StrCat(unit.layer())});

@@ -5,34 +5,16 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "core/plan/allocate.h"
 #include "core/plan/sensitivity.h"
 #include "proto/support/grpc_status.h"
 #include "proto/support/job_spec_proto.h"
+#include "server/plan/describe_plan.h"
 
 namespace dropbp::server {
 namespace {
 
-constexpr int64_t kBlockSteps = 1024;
 // Far enough below gRPC's message limit of 4 MiB.
 constexpr int64_t kBlockBytes = 1 << 20;
-
-std::vector<int64_t> CostsOf(const LayerTable& table) {
-  std::vector<int64_t> costs;
-  for (const Unit& unit : table.units) costs.push_back(unit.backward_flops);
-  return costs;
-}
-
-double MaxUnitRate(const JobSpec& spec) {
-  const DropbpSpec& dropbp = spec.dropbp;
-  return dropbp.max_unit_rate > 0 ? dropbp.max_unit_rate : DefaultMaxUnitRate(dropbp.drop_rate);
-}
-
-int64_t StepsPerBlock(const MaskPlan& masks) {
-  const int64_t row_bytes = (static_cast<int64_t>(masks.plan().keep_rates.size()) + 7) / 8;
-  return std::clamp<int64_t>(kBlockBytes / std::max<int64_t>(1, masks.rows() * row_bytes), 1,
-                             kBlockSteps);
-}
 
 absl::Status Differ(std::string_view what, int rank, uint64_t theirs, uint64_t ours) {
   return WithReason(absl::FailedPreconditionError(absl::StrFormat(
@@ -59,9 +41,10 @@ absl::Status Compare(int rank, const v1::PlanDigest& theirs, const DropPlan& our
 }  // namespace
 
 absl::StatusOr<JobPlanner> JobPlanner::Make(const JobSpec& spec, const v1::ModelShape& shape,
-                                            const v1::DatasetReport& data) {
+                                            const v1::DatasetReport& data, int64_t block_steps) {
   JobPlanner planner;
   planner.spec_ = spec;
+  planner.block_steps_ = block_steps;
   ASSIGN_OR_RETURN(planner.table_,
                    BuildLayerTable(ModelShapeFromProto(shape), spec, spec.dataset.max_length));
   if (data.tokens() > 0) {
@@ -69,76 +52,136 @@ absl::StatusOr<JobPlanner> JobPlanner::Make(const JobSpec& spec, const v1::Model
         static_cast<double>(data.supervised_tokens()) / static_cast<double>(data.tokens());
   }
   planner.total_steps_ = TotalSteps(spec, data.samples());
-  planner.probe_step_ = ProbeStep(spec, planner.total_steps_);
-  const std::vector<int64_t> costs = CostsOf(planner.table_);
-  ASSIGN_OR_RETURN(
-      const std::vector<double> rates,
-      AllocateDropRates(Allocator::kUniform, costs, std::vector<double>(costs.size(), 0.0),
-                        spec.dropbp.drop_rate, MaxUnitRate(spec)));
-  ASSIGN_OR_RETURN(DropPlan plan, MakeDropPlan(planner.table_, rates, spec.dropbp.drop_rate, 1, 0));
-  planner.plans_.emplace_back(std::move(plan), static_cast<uint64_t>(spec.training.seed),
-                              MaskRows(spec));
+  planner.stages_ = PlanStages(spec, planner.total_steps_);
+  RETURN_IF_ERROR(planner.MakePlans(/*probed=*/false));
   return planner;
 }
 
-v1::DropPlan JobPlanner::Describe() const {
-  const DropPlan& plan = plans_.back().plan();
-  v1::DropPlan message;
-  message.set_version(plan.version);
-  message.set_first_step(plan.first_step);
-  message.set_target_drop_rate(plan.target);
-  message.set_planned_drop_rate(plan.planned);
-  message.set_speed_limit(SpeedLimit(table_, plan, supervised_share_));
-  message.set_allocation(plan.version == 1 ? "uniform" : spec_.dropbp.allocation);
-  message.set_masks(ResolvedMasks(spec_));
-  message.set_rows(plans_.back().rows());
-  for (size_t i = 0; i < table_.units.size(); ++i) {
-    v1::UnitPlan* unit = message.add_units();
-    unit->set_layer(static_cast<int32_t>(table_.units[i].layer));
-    unit->set_kind(static_cast<v1::UnitPlan::Kind>(table_.units[i].kind));
-    unit->set_backward_flops(table_.units[i].backward_flops);
-    unit->set_drop_rate(plan.DropRate(i));
-    if (!sensitivities_.empty()) unit->set_sensitivity(sensitivities_[i]);
+bool JobPlanner::ProbesBefore(int64_t step) const {
+  return std::any_of(stages_.begin(), stages_.end(), [step](const PlanStage& stage) {
+    return stage.probe && stage.first_step == step;
+  });
+}
+
+void JobPlanner::Advance(int64_t next_step) { next_step_ = std::max(next_step_, next_step); }
+
+const MaskPlan& JobPlanner::InForce() const {
+  const MaskPlan* newest = &plans_.front();
+  for (const MaskPlan& masks : plans_) {
+    if (masks.plan().first_step <= next_step_) newest = &masks;
   }
+  return *newest;
+}
+
+v1::DropPlan JobPlanner::Describe() const {
+  const DropPlan& plan = InForce().plan();
+  v1::DropPlan message = DescribePlan(spec_, table_, plan, supervised_share_);
+  DescribeStages(message);
+  if (!latest_) return message;
+  message.set_allocation(spec_.dropbp.allocation);
+  message.set_probe_step(latest_->step());
+  message.set_probe_seconds(latest_->seconds());
+  for (int unit = 0; unit < message.units_size(); ++unit)
+    message.mutable_units(unit)->set_sensitivity(latest_->values(unit));
   return message;
 }
 
-absl::StatusOr<bool> JobPlanner::AddProbe(const v1::ProbeReport& report) {
-  if (plans_.size() > 1 || probe_step_ < 0) return false;
-  if (base_norms_.empty())
-    base_norms_.assign(report.base_norms().begin(), report.base_norms().end());
+void JobPlanner::DescribeStages(v1::DropPlan& message) const {
+  // Bounded, because lists of jobs carry it.
+  constexpr size_t kMostStages = 64;
+  message.set_stage_count(static_cast<int32_t>(stages_.size()));
+  const size_t begin =
+      stages_.size() <= kMostStages ? 0 : static_cast<size_t>(message.version()) - 1;
+  const size_t end = std::min(stages_.size(), begin + kMostStages);
+  for (size_t i = begin; i < end; ++i) {
+    v1::PlanStage* stage = message.add_stages();
+    stage->set_version(stages_[i].version);
+    stage->set_first_step(stages_[i].first_step);
+    stage->set_target_drop_rate(stages_[i].target);
+    stage->set_probe(stages_[i].probe);
+    if (i < plans_.size()) stage->set_planned_drop_rate(plans_[i].plan().planned);
+  }
+}
+
+absl::StatusOr<size_t> JobPlanner::StageOfProbe(int64_t step) const {
+  for (size_t i = 0; i < stages_.size(); ++i) {
+    if (stages_[i].probe && stages_[i].first_step == step) return i;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("probe before step ", step, ": no plan of this job begins there with a probe"));
+}
+
+absl::StatusOr<v1::Sensitivities> JobPlanner::Measure(const v1::ProbeReport& report) const {
+  const std::vector<double> base(report.base_norms().begin(), report.base_norms().end());
+  std::map<int, double> measured;
   for (const v1::UnitNorms& unit : report.units()) {
     if (unit.unit() < 0 || unit.unit() >= units()) {
       return absl::InvalidArgumentError(
           absl::StrCat("probe of unit ", unit.unit(), ", the model has units 0 to ", units() - 1));
     }
-    unit_norms_[unit.unit()].assign(unit.norms().begin(), unit.norms().end());
+    const std::vector<double> norms(unit.norms().begin(), unit.norms().end());
+    const absl::StatusOr<double> sensitivity = GradNormVar(base, norms);
+    if (!sensitivity.ok()) {
+      return Annotate(sensitivity.status(),
+                      absl::StrCat("sensitivity probe of unit ", unit.unit()));
+    }
+    measured[unit.unit()] = *sensitivity;
   }
-  if (static_cast<int>(unit_norms_.size()) < units()) return false;
-  RETURN_IF_ERROR(MakeSecondPlan());
+  if (static_cast<int>(measured.size()) < units()) {
+    return absl::InvalidArgumentError(absl::StrCat("probe before step ", report.step(), ": found ",
+                                                   measured.size(), " units, legal is all ",
+                                                   units()));
+  }
+  v1::Sensitivities found;
+  found.set_step(report.step());
+  found.set_seconds(report.seconds());
+  for (const auto& [unit, sensitivity] : measured) found.add_values(sensitivity);
+  return found;
+}
+
+absl::StatusOr<std::optional<v1::Sensitivities>> JobPlanner::AddProbe(
+    const v1::ProbeReport& report) {
+  ASSIGN_OR_RETURN(const size_t stage, StageOfProbe(report.step()));
+  if (stage < plans_.size()) return std::optional<v1::Sensitivities>();
+  ASSIGN_OR_RETURN(v1::Sensitivities found, Measure(report));
+  RETURN_IF_ERROR(AddSensitivities(found).status());
+  return std::optional<v1::Sensitivities>(std::move(found));
+}
+
+absl::StatusOr<bool> JobPlanner::AddSensitivities(const v1::Sensitivities& sensitivities) {
+  ASSIGN_OR_RETURN(const size_t stage, StageOfProbe(sensitivities.step()));
+  if (stage < plans_.size()) return false;
+  if (stage > plans_.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("probe before step ", sensitivities.step(), ": the probe before step ",
+                     stages_[plans_.size()].first_step, " is missing"));
+  }
+  if (sensitivities.values_size() != units()) {
+    return absl::InvalidArgumentError(absl::StrCat("probe before step ", sensitivities.step(),
+                                                   ": found ", sensitivities.values_size(),
+                                                   " sensitivities, legal are ", units()));
+  }
+  latest_ = sensitivities;
+  RETURN_IF_ERROR(MakePlans(/*probed=*/true));
+  Advance(sensitivities.step());
   return true;
 }
 
-absl::Status JobPlanner::MakeSecondPlan() {
-  sensitivities_.clear();
-  for (const auto& [unit, norms] : unit_norms_) {
-    absl::StatusOr<double> sensitivity = GradNormVar(base_norms_, norms);
-    if (!sensitivity.ok()) {
-      return Annotate(sensitivity.status(), absl::StrCat("sensitivity probe of unit ", unit));
-    }
-    sensitivities_.push_back(*sensitivity);
+absl::Status JobPlanner::MakePlans(bool probed) {
+  std::vector<double> values;
+  if (latest_) values.assign(latest_->values().begin(), latest_->values().end());
+  for (; plans_.size() < stages_.size(); probed = false) {
+    const PlanStage& stage = stages_[plans_.size()];
+    if (stage.probe && !probed) break;
+    ASSIGN_OR_RETURN(DropPlan plan, MakeStagePlan(table_, spec_, stage, values));
+    const auto begin = early_digests_.lower_bound({plan.version, 0});
+    const auto end = early_digests_.lower_bound({plan.version + 1, 0});
+    for (auto it = begin; it != end; ++it)
+      RETURN_IF_ERROR(Compare(it->first.second, it->second, plan));
+    early_digests_.erase(begin, end);
+    plans_.emplace_back(std::move(plan), static_cast<uint64_t>(spec_.training.seed),
+                        MaskRows(spec_));
   }
-  ASSIGN_OR_RETURN(const Allocator allocator, ParseAllocator(spec_.dropbp.allocation));
-  ASSIGN_OR_RETURN(const std::vector<double> rates,
-                   AllocateDropRates(allocator, CostsOf(table_), sensitivities_,
-                                     spec_.dropbp.drop_rate, MaxUnitRate(spec_)));
-  ASSIGN_OR_RETURN(DropPlan plan,
-                   MakeDropPlan(table_, rates, spec_.dropbp.drop_rate, 2, probe_step_));
-  for (const auto& [rank, digest] : early_digests_) {
-    RETURN_IF_ERROR(Compare(rank, digest, plan));
-  }
-  plans_.emplace_back(std::move(plan), static_cast<uint64_t>(spec_.training.seed),
-                      plans_.front().rows());
   return absl::OkStatus();
 }
 
@@ -146,7 +189,7 @@ absl::Status JobPlanner::CheckDigest(int rank, const v1::PlanDigest& digest) {
   if (const MaskPlan* masks = PlanOfVersion(digest.plan_version())) {
     return Compare(rank, digest, masks->plan());
   }
-  early_digests_[rank] = digest;
+  early_digests_[{digest.plan_version(), rank}] = digest;
   return absl::OkStatus();
 }
 
@@ -168,11 +211,22 @@ const MaskPlan* JobPlanner::PlanOfVersion(int version) const {
 }
 
 const MaskPlan* JobPlanner::PlanOfStep(int64_t step) const {
-  return PlanOfVersion(probe_step_ >= 0 && step >= probe_step_ ? 2 : 1);
+  // The last stage that begins at or before it: two begin at step 0 when a probe runs before that.
+  const auto after = std::upper_bound(
+      stages_.begin(), stages_.end(), step,
+      [](int64_t wanted, const PlanStage& stage) { return wanted < stage.first_step; });
+  return after == stages_.begin() ? nullptr : PlanOfVersion(std::prev(after)->version);
 }
 
 int64_t JobPlanner::EndOf(const MaskPlan& masks) const {
-  return masks.plan().version == 1 && probe_step_ >= 0 ? probe_step_ : total_steps_;
+  const size_t next = static_cast<size_t>(masks.plan().version);
+  return next < stages_.size() ? stages_[next].first_step : total_steps_;
+}
+
+int64_t JobPlanner::StepsPerBlock(const MaskPlan& masks) const {
+  const int64_t row_bytes = (static_cast<int64_t>(masks.plan().keep_rates.size()) + 7) / 8;
+  return std::clamp<int64_t>(kBlockBytes / std::max<int64_t>(1, masks.rows() * row_bytes), 1,
+                             block_steps_);
 }
 
 std::optional<v1::MaskBlock> JobPlanner::BlockAt(int64_t step) {

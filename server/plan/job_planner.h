@@ -1,18 +1,20 @@
-// The plans of one attempt: version 1 has uniform rates, version 2 follows the sensitivity probe.
-// The coordinator computes them with the same pure functions as the ranks, compares the two, and
-// draws the mask blocks that it broadcasts.
+// The plans of one attempt, stage by stage (core/plan/plan_stages.h). The coordinator computes them
+// with the same pure functions as the ranks, compares the two, and draws the mask blocks that it
+// broadcasts.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/base/status.h"
 #include "core/job/job_spec.h"
 #include "core/plan/layer_table.h"
 #include "core/plan/mask_plan.h"
+#include "core/plan/plan_stages.h"
 #include "dropbp/v1/jobs.pb.h"
 #include "dropbp/v1/plan.pb.h"
 #include "dropbp/v1/trainer_link.pb.h"
@@ -20,24 +22,38 @@
 
 namespace dropbp::server {
 
+inline constexpr int64_t kDefaultBlockSteps = 1024;
+
 // Copyable, so that a change can be tried on a copy and kept only once it is durable. Not
 // thread-safe.
 class JobPlanner {
  public:
-  // Plan version 1. INVALID_ARGUMENT if the model's shape and the job do not fit together.
+  // Makes the plans up to the first probe. Mask blocks have at most `block_steps` steps.
+  // INVALID_ARGUMENT if the model's shape and the job do not fit together.
   static absl::StatusOr<JobPlanner> Make(const JobSpec& spec, const v1::ModelShape& shape,
-                                         const v1::DatasetReport& data);
+                                         const v1::DatasetReport& data,
+                                         int64_t block_steps = kDefaultBlockSteps);
 
   int64_t total_steps() const { return total_steps_; }
-  // Step before which the probe runs; -1 without a probe.
-  int64_t probe_step() const { return probe_step_; }
   int units() const { return static_cast<int>(table_.units.size()); }
-  // The newest plan, as users see it.
+  // Whether a probe runs before `step`.
+  bool ProbesBefore(int64_t step) const;
+
+  // Tells how far the job is; the plan in force is then the newest that was made for `next_step` or
+  // for the newest probe, whichever is later.
+  void Advance(int64_t next_step);
+  // Version of the plan in force.
+  int version() const { return InForce().plan().version; }
+  // The plan in force, as users see it.
   v1::DropPlan Describe() const;
 
-  // Takes the probe report of a rank; ranks may report different units. True once all units are
-  // there and version 2 was made from them. The same report again changes nothing.
-  absl::StatusOr<bool> AddProbe(const v1::ProbeReport& report);
+  // Takes a probe and makes the plans from its stage to the next probe. Returns what is to be
+  // remembered of it; nothing for a repeated or older report, which changes nothing.
+  // INVALID_ARGUMENT if no stage probes before that step, if an earlier probe is missing, or if the
+  // report does not hold every unit; FAILED_PRECONDITION if a digest that came earlier differs.
+  absl::StatusOr<std::optional<v1::Sensitivities>> AddProbe(const v1::ProbeReport& report);
+  // The same from what was remembered, in the order of steps. False: nothing has changed.
+  absl::StatusOr<bool> AddSensitivities(const v1::Sensitivities& sensitivities);
 
   // FAILED_PRECONDITION with both values if a rank's plan differs from this one's. A digest of a
   // version that is not made yet is kept and compared when it is.
@@ -45,27 +61,35 @@ class JobPlanner {
   // The same for the masks that a rank used in a step; hash 0 is not compared.
   absl::Status CheckMasks(int rank, const v1::StepReport& report);
 
-  // Masks from `step` to the end of its block or plan; nothing if its plan is not made yet, or past
-  // the last step.
+  // Masks from `step` to the end of its block or stage; nothing if its plan is not made yet, or
+  // past the last step.
   std::optional<v1::MaskBlock> BlockAt(int64_t step);
 
  private:
   JobPlanner() = default;
   const MaskPlan* PlanOfVersion(int version) const;
   const MaskPlan* PlanOfStep(int64_t step) const;
+  const MaskPlan& InForce() const;
   int64_t EndOf(const MaskPlan& masks) const;
-  absl::Status MakeSecondPlan();
+  int64_t StepsPerBlock(const MaskPlan& masks) const;
+  void DescribeStages(v1::DropPlan& message) const;
+
+  // Index of the stage that a probe before `step` begins.
+  absl::StatusOr<size_t> StageOfProbe(int64_t step) const;
+  absl::StatusOr<v1::Sensitivities> Measure(const v1::ProbeReport& report) const;
+  // Makes plans from the first missing one to the next stage that needs a probe.
+  absl::Status MakePlans(bool probed);
 
   JobSpec spec_;
   LayerTable table_;
   double supervised_share_ = 1;
   int64_t total_steps_ = 0;
-  int64_t probe_step_ = -1;
-  std::vector<MaskPlan> plans_;                    // by version - 1
-  std::vector<double> base_norms_;                 // of the probe
-  std::map<int, std::vector<double>> unit_norms_;  // of the probe, by dropped unit
-  std::vector<double> sensitivities_;
-  std::map<int, v1::PlanDigest> early_digests_;  // by rank
+  int64_t block_steps_ = kDefaultBlockSteps;
+  std::vector<PlanStage> stages_;
+  std::vector<MaskPlan> plans_;  // of the first stages, in order
+  int64_t next_step_ = 0;
+  std::optional<v1::Sensitivities> latest_;
+  std::map<std::pair<int, int>, v1::PlanDigest> early_digests_;  // by (version, rank)
   // What was drawn last; the other ranks need the same.
   std::optional<v1::MaskBlock> drawn_block_;
   int64_t hashed_step_ = -1;

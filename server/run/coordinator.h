@@ -38,7 +38,8 @@ struct CoordinatorOptions {
   absl::Duration stall_min = absl::Seconds(60);      // a step may always take this long
   double stall_factor = 10;                          // ... or this many median steps
   absl::Duration start_timeout =
-      absl::Minutes(10);  // from the start of an attempt to its first step
+      absl::Minutes(10);                     // from the start of an attempt to its first step
+  int64_t block_steps = kDefaultBlockSteps;  // of one broadcast block of masks, at most
   // Told how long a job waited from its creation to its first attempt.
   std::function<void(absl::Duration)> on_queue_wait = [](absl::Duration) {};
 };
@@ -66,6 +67,9 @@ class Coordinator {
 
   // Users. Statuses carry a reason (proto/support/grpc_status.h).
   absl::StatusOr<v1::Job> CreateJob(const v1::CreateJobRequest& request);
+  // What a job would cost; stores nothing. NOT_FOUND (reason MODEL_NOT_FOUND) if no connected
+  // worker has its model.
+  absl::StatusOr<v1::PlanJobResponse> PlanJob(const v1::PlanJobRequest& request);
   absl::StatusOr<v1::Job> GetJob(const std::string& job_id);
   absl::StatusOr<JobPage> ListJobs(const JobQuery& query);
   absl::StatusOr<v1::Job> CancelJob(const std::string& job_id);
@@ -114,10 +118,12 @@ class Coordinator {
   absl::Status OnReady(LiveRun& live, int rank) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status OnStep(LiveRun& live, int rank, const v1::StepReport& report)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status OnProbe(LiveRun& live, int rank, const v1::ProbeReport& report)
+  absl::Status OnProbe(LiveRun& live, const v1::ProbeReport& report)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status OnDigest(LiveRun& live, int rank, const v1::PlanDigest& digest)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Announces the plan in force if the job has come to another stage.
+  absl::Status AnnouncePlan(LiveRun& live) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnKeyValue(LiveRun& live, int rank, const v1::KvRequest& request)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status OnRankFinished(KnownWorker& worker, const v1::RankFinished& finished)

@@ -100,8 +100,8 @@ absl::Status Coordinator::OnPrepareResult(KnownWorker& worker, const v1::Prepare
 }
 
 absl::Status Coordinator::OnPrepared(LiveRun& live, const v1::PrepareResult& result) {
-  absl::StatusOr<JobPlanner> planner =
-      JobPlanner::Make(live.run.spec, result.model_shape(), result.dataset_report());
+  absl::StatusOr<JobPlanner> planner = JobPlanner::Make(
+      live.run.spec, result.model_shape(), result.dataset_report(), options_.block_steps);
   if (!planner.ok()) {
     return Apply(live, PreparationFailed{std::string(planner.status().message())});
   }
@@ -124,7 +124,7 @@ absl::Status Coordinator::OnRankReport(KnownWorker& worker, const v1::RankReport
     case v1::TrainerReport::kStep:
       return OnStep(*live, report.rank(), body.step());
     case v1::TrainerReport::kProbe:
-      return OnProbe(*live, report.rank(), body.probe());
+      return OnProbe(*live, body.probe());
     case v1::TrainerReport::kPlanDigest:
       return OnDigest(*live, report.rank(), body.plan_digest());
     case v1::TrainerReport::kFailure:
@@ -172,34 +172,7 @@ absl::Status Coordinator::OnStep(LiveRun& live, int rank, const v1::StepReport& 
   *event.mutable_time() = ToProto(now);
   *event.mutable_progress() = job.progress();
   Notify(live, event);
-  return absl::OkStatus();
-}
-
-absl::Status Coordinator::OnProbe(LiveRun& live, int rank, const v1::ProbeReport& report) {
-  if (!live.planner) return absl::OkStatus();
-  // Tried on a copy: the report comes again if the store fails.
-  JobPlanner planner = *live.planner;
-  const absl::StatusOr<bool> complete = planner.AddProbe(report);
-  if (!complete.ok()) {
-    return Apply(live, PromiseBroken{std::string(complete.status().message())});
-  }
-  const v1::DropPlan plan = planner.Describe();
-  RETURN_IF_ERROR(Apply(
-      live,
-      PlanChanged{.plan = plan,
-                  .message = absl::StrCat("Sensitivities are measured: plan ", plan.version(), " (",
-                                          plan.allocation(), ") from step ", plan.first_step(),
-                                          ", planned drop rate ", plan.planned_drop_rate(), "."),
-                  .probe = {rank, report}}));
-  live.planner = std::move(planner);
-  PumpMasks(live);
-  return absl::OkStatus();
-}
-
-absl::Status Coordinator::OnDigest(LiveRun& live, int rank, const v1::PlanDigest& digest) {
-  if (!live.planner) return absl::OkStatus();
-  const absl::Status same = live.planner->CheckDigest(rank, digest);
-  return same.ok() ? same : Apply(live, PromiseBroken{std::string(same.message())});
+  return AnnouncePlan(live);
 }
 
 void Coordinator::OnKeyValue(LiveRun& live, int rank, const v1::KvRequest& request) {
@@ -238,8 +211,9 @@ absl::Status Coordinator::OnRankExited(KnownWorker& worker, const v1::RankExited
 
 void Coordinator::OnRankLog(const v1::RankLog& log) {
   if (!IsLegalJobId(log.job_id())) return;  // it names a folder
-  const absl::Status status = logs_.Append(
-      {.job_id = log.job_id(), .attempt = log.attempt(), .rank = log.rank()}, log.text());
+  const LogName name = {.job_id = log.job_id(), .attempt = log.attempt(), .rank = log.rank()};
+  const absl::Status status = log.has_offset() ? logs_.AppendAt(name, log.offset(), log.text())
+                                               : logs_.Append(name, log.text());
   if (!status.ok()) spdlog::warn("{}", status.ToString());
 }
 

@@ -10,7 +10,8 @@
 namespace dropbp::server {
 namespace {
 
-constexpr int64_t kMaskStepsAhead = 4096;
+// Masks are sent so many blocks ahead of their use.
+constexpr int64_t kBlocksAhead = 4;
 
 }  // namespace
 
@@ -89,7 +90,7 @@ void Coordinator::PumpMasks(LiveRun& live) {
   if (!live.run.Active() || !live.planner) return;
   for (size_t rank = 0; rank < live.watches.size(); ++rank) {
     RankWatch& watch = live.watches[rank];
-    const int64_t wanted = live.run.ranks[rank].last_step + 1 + kMaskStepsAhead;
+    const int64_t wanted = live.run.ranks[rank].last_step + 1 + kBlocksAhead * options_.block_steps;
     if (!watch.ready || watch.masks_until >= wanted) continue;
     const std::optional<v1::MaskBlock> block = live.planner->BlockAt(watch.masks_until);
     if (!block) continue;

@@ -53,11 +53,13 @@ absl::Status Coordinator::RecoverJob(StoredJob stored) {
     if (!rank.gone) workers_.Expect(rank.worker_id, now);
   }
   if (live.run.state() == JobState::kRunning) {
-    ASSIGN_OR_RETURN(live.planner, JobPlanner::Make(live.run.spec, *live.run.shape,
-                                                    live.run.job.dataset_report()));
-    for (const StoredProbe& probe : stored.probes) {
-      RETURN_IF_ERROR(live.planner->AddProbe(probe.report).status());
+    ASSIGN_OR_RETURN(live.planner,
+                     JobPlanner::Make(live.run.spec, *live.run.shape, live.run.job.dataset_report(),
+                                      options_.block_steps));
+    for (const v1::Sensitivities& found : stored.sensitivities) {
+      RETURN_IF_ERROR(live.planner->AddSensitivities(found).status());
     }
+    live.planner->Advance(live.run.job.progress().step());
     for (size_t rank = 0; rank < live.watches.size(); ++rank) live.watches[rank].ready = true;
   }
   return SettleRecovered(live);

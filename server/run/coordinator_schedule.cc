@@ -58,7 +58,8 @@ absl::Status Coordinator::Prepare(LiveRun& live, const std::string& worker_id) {
 
 absl::Status Coordinator::Place(LiveRun& live, const std::vector<RankSlot>& slots) {
   ASSIGN_OR_RETURN(JobPlanner planner,
-                   JobPlanner::Make(live.run.spec, *live.run.shape, live.run.job.dataset_report()));
+                   JobPlanner::Make(live.run.spec, *live.run.shape, live.run.job.dataset_report(),
+                                    options_.block_steps));
   Placed placed{.ranks = {}, .plan = planner.Describe()};
   for (const RankSlot& slot : slots) {
     placed.ranks.push_back({.worker_id = slot.worker_id,

@@ -99,7 +99,7 @@ std::string Coordinator::StallOf(const LiveRun& live, absl::Time now) {
     if (next >= live.progress.progress().total_steps()) continue;
     absl::Duration limit = std::max(options_.stall_min, options_.stall_factor * step);
     // The probe is one pass for nothing dropped and one for each unit.
-    if (live.planner && next == live.planner->probe_step()) limit *= live.planner->units() + 1;
+    if (live.planner && live.planner->ProbesBefore(next)) limit *= live.planner->units() + 1;
     if (now - live.watches[rank].heard <= limit || next > behind) continue;
     if (next < behind) silent.clear();
     behind = next;

@@ -155,9 +155,8 @@ void Reactor::operator()(const Placed& event) {
 }
 
 void Reactor::operator()(const PlanChanged& event) {
-  out_.change.probe = event.probe;
+  out_.change.sensitivities = event.sensitivities;
   out_.changed = true;
-  if (event.plan.version() == job().plan().version()) return;  // more ranks' probes are awaited
   *job().mutable_plan() = event.plan;
   AddEvent(v1::JobEvent::PLAN_CHANGED, event.message);
 }

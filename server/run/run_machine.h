@@ -60,7 +60,7 @@ struct GangReady {};
 struct PlanChanged {
   v1::DropPlan plan;
   std::string message;
-  StoredProbe probe;
+  std::optional<v1::Sensitivities> sensitivities;  // if a probe brought it about
 };
 struct RankFinished {
   int rank = 0;

@@ -119,12 +119,12 @@ absl::Status JobStore::LoadGang(StoredJob& stored) {
 
 absl::Status JobStore::LoadHistory(StoredJob& stored) {
   const std::string& job_id = stored.job.job_id();
-  Rows probes = db_->Query("SELECT rank, report FROM probes WHERE job_id = ? ORDER BY rank",
+  Rows probes = db_->Query("SELECT report FROM sensitivities WHERE job_id = ? ORDER BY step",
                            {std::string_view(job_id)});
   while (probes.Next()) {
-    StoredProbe& probe = stored.probes.emplace_back();
-    probe.rank = static_cast<int>(probes.Int(0));
-    if (!probe.report.ParseFromString(probes.Bytes(1))) return Unreadable(job_id, "a probe");
+    if (!stored.sensitivities.emplace_back().ParseFromString(probes.Bytes(0))) {
+      return Unreadable(job_id, "a probe");
+    }
   }
   RETURN_IF_ERROR(probes.status());
   Rows steps = db_->Query(

@@ -144,7 +144,8 @@ absl::Status JobStore::ApplyInTransaction(JobChange& change) {
                            {int64_t{change.job.state()}, Blob{change.job.SerializeAsString()},
                             std::string_view(job_id)}));
   if (change.new_attempt) {
-    RETURN_IF_ERROR(db_->Run("DELETE FROM probes WHERE job_id = ?", {std::string_view(job_id)}));
+    RETURN_IF_ERROR(
+        db_->Run("DELETE FROM sensitivities WHERE job_id = ?", {std::string_view(job_id)}));
     RETURN_IF_ERROR(
         db_->Run("DELETE FROM step_history WHERE job_id = ?", {std::string_view(job_id)}));
   }
@@ -153,10 +154,10 @@ absl::Status JobStore::ApplyInTransaction(JobChange& change) {
     RETURN_IF_ERROR(db_->Run("UPDATE jobs SET model_shape = ? WHERE job_id = ?",
                              {Blob{change.shape->SerializeAsString()}, std::string_view(job_id)}));
   }
-  if (change.probe) {
-    RETURN_IF_ERROR(db_->Run("INSERT OR REPLACE INTO probes VALUES (?, ?, ?)",
-                             {std::string_view(job_id), int64_t{change.probe->rank},
-                              Blob{change.probe->report.SerializeAsString()}}));
+  if (change.sensitivities) {
+    RETURN_IF_ERROR(db_->Run("INSERT OR REPLACE INTO sensitivities VALUES (?, ?, ?)",
+                             {std::string_view(job_id), change.sensitivities->step(),
+                              Blob{change.sensitivities->SerializeAsString()}}));
   }
   for (const v1::StepReport& step : change.steps) {
     RETURN_IF_ERROR(

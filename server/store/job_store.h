@@ -13,6 +13,7 @@
 #include "absl/types/span.h"
 #include "core/base/status.h"
 #include "dropbp/v1/jobs.pb.h"
+#include "dropbp/v1/plan.pb.h"
 #include "dropbp/v1/trainer_link.pb.h"
 #include "dropbp/v1/worker_gateway.pb.h"
 #include "server/store/database.h"
@@ -29,20 +30,14 @@ struct Placement {
   int64_t last_step = -1;  // newest step counted in the job's progress
 };
 
-// A probe report of one rank.
-struct StoredProbe {
-  int rank = 0;
-  v1::ProbeReport report;
-};
-
 // A job as the coordinator needs it to go on after a restart.
 struct StoredJob {
   int64_t create_order = 0;
   v1::Job job;
   std::optional<v1::ModelShape> shape;
-  std::vector<Placement> placements;  // by rank
-  std::vector<StoredProbe> probes;
-  std::vector<v1::StepReport> recent_steps;  // oldest first, at most kRecentSteps
+  std::vector<Placement> placements;             // by rank
+  std::vector<v1::Sensitivities> sensitivities;  // by step
+  std::vector<v1::StepReport> recent_steps;      // oldest first, at most kRecentSteps
 };
 inline constexpr int kRecentSteps = 32;
 
@@ -52,9 +47,9 @@ struct JobChange {
   std::vector<v1::JobEvent> events;  // `sequence` is set by the store
   std::optional<std::vector<Placement>> placements;  // replaces what is stored
   std::optional<v1::ModelShape> shape;
-  std::optional<StoredProbe> probe;
-  std::vector<v1::StepReport> steps;  // appended to the step history
-  bool new_attempt = false;           // forgets probes and step history
+  std::optional<v1::Sensitivities> sensitivities;  // added to what earlier probes found
+  std::vector<v1::StepReport> steps;               // appended to the step history
+  bool new_attempt = false;                        // forgets sensitivities and step history
 };
 
 // A new job and the request that asked for it.

@@ -59,6 +59,15 @@ CREATE TABLE step_history (      -- rank 0's reports
   PRIMARY KEY (job_id, step)
 ) WITHOUT ROWID;
 )sql",
+    R"sql(
+DROP TABLE probes;
+CREATE TABLE sensitivities (     -- what the probes of the current attempt found
+  job_id TEXT NOT NULL REFERENCES jobs (job_id),
+  step INTEGER NOT NULL,         -- before which the probe ran
+  report BLOB NOT NULL,          -- dropbp.v1.Sensitivities
+  PRIMARY KEY (job_id, step)
+) WITHOUT ROWID;
+)sql",
 };
 
 absl::StatusOr<int64_t> ReadVersion(Database& db) {

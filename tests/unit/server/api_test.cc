@@ -39,6 +39,13 @@ class ApiTest : public ClusterTest {
     return job;
   }
 
+  absl::StatusOr<v1::PlanJobResponse> Plan(const v1::PlanJobRequest& request) {
+    grpc::ClientContext context;
+    v1::PlanJobResponse response;
+    RETURN_IF_ERROR(FromGrpcStatus(jobs_->PlanJob(&context, request, &response)));
+    return response;
+  }
+
   absl::StatusOr<v1::Artifact> Upload(const v1::Artifact& header,
                                       const std::vector<std::string>& chunks) {
     grpc::ClientContext context;
@@ -269,6 +276,60 @@ TEST_F(ApiTest, RefusesAnAddressThatIsTaken) {
       ApiServer::Start({.listen = api_->address(), .reflection = false, .interceptor = {}},
                        *coordinator_, *artifacts_, logs_);
   EXPECT_TRUE(absl::IsUnavailable(second.status())) << second.status();
+}
+
+TEST_F(ApiTest, PlansAJobBeforeAnythingIsUploaded) {
+  v1::PlanJobRequest request;
+  *request.mutable_spec() = Request("").spec();
+  request.mutable_spec()->mutable_dataset()->clear_artifact();
+  const v1::PlanJobResponse plan = Plan(request).value();
+  EXPECT_EQ(plan.total_steps(), 10);
+  EXPECT_EQ(plan.plan().allocation(), "uniform");
+  EXPECT_NEAR(plan.plan().planned_drop_rate(), 0.5, 1e-9);
+  EXPECT_GT(plan.plan().speed_limit(), 1);
+  EXPECT_THAT(plan.plan().units(), SizeIs(4));
+  EXPECT_THAT(plan.plan().stages(), SizeIs(2));
+  EXPECT_EQ(plan.traffic_factor(), 1) << "with 8 rows every unit lives in every step";
+  EXPECT_EQ(plan.dtype(), "fp32") << "the worker has CPU slots";
+  EXPECT_EQ(plan.memory_without_dropping().activation_bytes(),
+            2 * plan.memory().activation_bytes());
+  EXPECT_GT(plan.memory_without_dropping().peak_bytes(), plan.memory().peak_bytes());
+  EXPECT_EQ(plan.dense_gradient_bytes(), 4 * plan.trainable_parameters());
+  EXPECT_THAT(coordinator_->ListJobs({})->jobs, IsEmpty());
+}
+
+TEST_F(ApiTest, PlansTrafficOfMasksThatRanksShare) {
+  v1::PlanJobRequest request;
+  *request.mutable_spec() = Request("").spec();
+  request.mutable_spec()->mutable_dropbp()->set_masks(v1::DropbpSpec::SINGLE);
+  EXPECT_NEAR(Plan(request)->traffic_factor(), 0.5, 1e-9);
+}
+
+TEST_F(ApiTest, CountsTheStepsOfEpochsFromTheSamples) {
+  v1::PlanJobRequest request;
+  *request.mutable_spec() = Request("").spec();
+  request.mutable_spec()->mutable_training()->set_steps(0);
+  EXPECT_EQ(Plan(request)->total_steps(), 0);
+  EXPECT_EQ(Plan(request)->plan().stages_size(), 0);
+  request.set_samples(81);
+  EXPECT_EQ(Plan(request)->total_steps(), 11);
+}
+
+TEST_F(ApiTest, RefusesToPlanWhatNoWorkerHasOrNoRuleAllows) {
+  v1::PlanJobRequest request;
+  *request.mutable_spec() = Request("").spec();
+  request.mutable_spec()->set_model("large");
+  absl::Status status = Plan(request).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(ReasonOf(status), "MODEL_NOT_FOUND");
+  EXPECT_THAT(std::string(status.message()),
+              ::testing::HasSubstr("found 'large', the connected workers have tiny"));
+  request.mutable_spec()->mutable_dropbp()->set_drop_rate(1);
+  request.set_samples(-1);
+  status = Plan(request).status();
+  EXPECT_EQ(ReasonOf(status), "INVALID_JOB");
+  EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr("dropbp.drop_rate"));
+  EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr("samples"));
 }
 
 }  // namespace

@@ -16,6 +16,9 @@ void TestAgent::Connect(Coordinator& coordinator, std::vector<v1::LiveRank> live
   hello->set_worker_id(id_);
   hello->set_incarnation(incarnation_);
   hello->add_models("tiny");
+  v1::WorkerModel* model = hello->add_model_configs();
+  model->set_name("tiny");
+  *model->mutable_shape() = TestShape();
   for (int i = 0; i < slots_; ++i) {
     hello->add_slots()->set_index(i);
     hello->mutable_slots(i)->set_kind(v1::DeviceSlot::CPU);

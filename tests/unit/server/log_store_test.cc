@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "tests/unit/server/temp_dir.h"
 
 namespace dropbp::server {
@@ -41,6 +43,40 @@ TEST_F(LogStoreTest, StopsAtTheLimitAndSaysSo) {
   const std::string text = logs_.Read({"job", 1, 0}, 0, 1000).value();
   EXPECT_LE(text.size(), 64 + 40u);
   EXPECT_THAT(text, ::testing::EndsWith("[log limit of 64 bytes reached]\n"));
+}
+
+TEST_F(LogStoreTest, LinesThatAreSentAgainAreKeptOnce) {
+  ASSERT_TRUE(logs_.AppendAt({"job", 1, 0}, 0, "one\n").ok());
+  ASSERT_TRUE(logs_.AppendAt({"job", 1, 0}, 4, "two\n").ok());
+  // A coordinator that was killed comes back, and the agent begins anew.
+  LogStore again(dir_.path(), 64);
+  ASSERT_TRUE(again.AppendAt({"job", 1, 0}, 0, "one\n").ok());
+  ASSERT_TRUE(again.AppendAt({"job", 1, 0}, 4, "two\n").ok());
+  ASSERT_TRUE(again.AppendAt({"job", 1, 0}, 8, "three\n").ok());
+  EXPECT_EQ(again.Read({"job", 1, 0}, 0, 100).value(), "one\ntwo\nthree\n");
+}
+
+TEST_F(LogStoreTest, AWriteThatDeathCutShortIsCompleted) {
+  ASSERT_TRUE(logs_.AppendAt({"job", 1, 0}, 0, "one\ntwo\n").ok());
+  std::filesystem::resize_file(dir_.path() + "/job/1/0.log", 6);
+  ASSERT_TRUE(logs_.AppendAt({"job", 1, 0}, 0, "one\ntwo\n").ok());
+  EXPECT_EQ(logs_.Read({"job", 1, 0}, 0, 100).value(), "one\ntwo\n");
+}
+
+TEST_F(LogStoreTest, WhereLinesNeverCameALineSaysSo) {
+  LogStore logs(dir_.path(), 1000);
+  ASSERT_TRUE(logs.AppendAt({"job", 1, 0}, 0, "one\n").ok());
+  const std::string gap = "[8 bytes of this log did not reach the coordinator]\n";
+  // What comes after a gap is placed by where the rank wrote it, also when it comes again.
+  for (int time = 0; time < 2; ++time) {
+    ASSERT_TRUE(logs.AppendAt({"job", 1, 0}, 12, "four\n").ok());
+    ASSERT_TRUE(logs.AppendAt({"job", 1, 0}, 17, "five\n").ok());
+    EXPECT_EQ(logs.Read({"job", 1, 0}, 0, 1000).value(), "one\n" + gap + "four\nfive\n");
+  }
+  ASSERT_TRUE(logs.AppendAt({"job", 1, 0}, 30, "eight\n").ok());
+  EXPECT_EQ(logs.Read({"job", 1, 0}, 0, 1000).value(),
+            "one\n" + gap + "four\nfive\n" + gap + "eight\n");
+  EXPECT_THAT(logs.List("job"), SizeIs(1)) << "the note of the gap is no log";
 }
 
 TEST_F(LogStoreTest, FindsTheLastLines) {

@@ -128,25 +128,49 @@ TEST_F(RecoveryTest, RanksOfUnknownJobsAreToldToStop) {
   EXPECT_EQ(a_.Stops()[0].attempt(), 3);
 }
 
+v1::TrainerReport ProbeBefore(int64_t step) {
+  v1::TrainerReport report;
+  report.mutable_probe()->set_step(step);
+  report.mutable_probe()->add_base_norms(1.0);
+  for (int unit = 0; unit < 4; ++unit) {
+    v1::UnitNorms* norms = report.mutable_probe()->add_units();
+    norms->set_unit(unit);
+    norms->add_norms(1 - 0.1 * static_cast<double>(step + unit));
+  }
+  return report;
+}
+
 TEST_F(RecoveryTest, TheProbeThatWasTakenInIsRemembered) {
   SubmitAndRun("job", a_);
-  const auto probe = [](int rank) {
-    v1::TrainerReport report;
-    report.mutable_probe()->add_base_norms(1.0);
-    for (int unit = rank; unit < 4; unit += 2) {
-      v1::UnitNorms* norms = report.mutable_probe()->add_units();
-      norms->set_unit(unit);
-      norms->add_norms(0.5);
-    }
-    return report;
-  };
-  ASSERT_TRUE(a_.Report(*coordinator_, "job", 1, 0, probe(0)).ok());
+  ASSERT_TRUE(a_.Report(*coordinator_, "job", 1, 0, ProbeBefore(5)).ok());
+  EXPECT_EQ(Get("job").plan().version(), 2);
   Crash();
   a_.Connect(*coordinator_, {Live("job", 1, 0, 0), Live("job", 1, 1, 1)});
-  ASSERT_TRUE(a_.Report(*coordinator_, "job", 1, 1, probe(1)).ok());
+  ASSERT_TRUE(a_.Report(*coordinator_, "job", 1, 0, ProbeBefore(5)).ok());  // sent again
   EXPECT_EQ(Get("job").plan().version(), 2);
+  EXPECT_EQ(Get("job").plan().probe_step(), 5);
+}
+
+TEST_F(RecoveryTest, AJobOfManyPlansIsTakenUpInTheMiddle) {
+  v1::CreateJobRequest request = Request("job");
+  request.mutable_spec()->mutable_dropbp()->set_probe_at(0.2);
+  request.mutable_spec()->mutable_dropbp()->set_probe_every(2);
+  ASSERT_TRUE(coordinator_->CreateJob(request).ok());
+  ASSERT_TRUE(a_.Prepared(*coordinator_, "job").ok());
+  for (int rank : {0, 1}) ASSERT_TRUE(a_.Ready(*coordinator_, "job", 1, rank).ok());
+  for (const int64_t step : {2, 4})
+    ASSERT_TRUE(a_.Report(*coordinator_, "job", 1, 0, ProbeBefore(step)).ok());
+  const v1::DropPlan before = Get("job").plan();
+  EXPECT_EQ(before.version(), 3);
   Crash();
-  EXPECT_EQ(Get("job").plan().version(), 2);
+  a_.Connect(*coordinator_, {Live("job", 1, 0, 0), Live("job", 1, 1, 1)});
+  EXPECT_EQ(Get("job").plan().SerializeAsString(), before.SerializeAsString());
+  // The next probe goes on from there, and a repeated one changes nothing.
+  for (const int64_t step : {4, 6})
+    ASSERT_TRUE(a_.Report(*coordinator_, "job", 1, 0, ProbeBefore(step)).ok());
+  EXPECT_EQ(State("job"), v1::Job::RUNNING) << Get("job").state_message();
+  EXPECT_EQ(Get("job").plan().version(), 4);
+  EXPECT_EQ(Get("job").plan().probe_step(), 6);
 }
 
 TEST_F(RecoveryTest, AnswersTheSameRequestTheSameWay) {

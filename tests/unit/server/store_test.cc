@@ -165,9 +165,13 @@ TEST_F(JobStoreTest, GivesBackAGangWithItsProbesAndNewestSteps) {
   change.placements = {Placement{.worker_id = "a", .incarnation = ~0ull, .slot = 1},
                        Placement{.worker_id = "b", .finished = true, .gone = true, .last_step = 7}};
   change.shape.emplace().set_layers(3);
-  change.probe = StoredProbe{.rank = 1, .report = {}};
+  change.sensitivities.emplace().set_step(9);
   for (int step = 0; step < 40; ++step) change.steps.emplace_back().set_step(step);
   ASSERT_TRUE(store_->Apply(change).ok());
+  JobChange later;
+  later.job = change.job;
+  later.sensitivities.emplace().set_step(5);
+  ASSERT_TRUE(store_->Apply(later).ok());
   Reopen();
   const std::vector<StoredJob> active = store_->LoadActive().value();
   ASSERT_THAT(active, SizeIs(1));
@@ -176,7 +180,9 @@ TEST_F(JobStoreTest, GivesBackAGangWithItsProbesAndNewestSteps) {
   EXPECT_EQ(active[0].placements[0].incarnation, ~0ull);
   EXPECT_TRUE(active[0].placements[1].gone);
   EXPECT_EQ(active[0].placements[1].last_step, 7);
-  EXPECT_EQ(active[0].probes[0].rank, 1);
+  ASSERT_THAT(active[0].sensitivities, SizeIs(2));
+  EXPECT_EQ(active[0].sensitivities[0].step(), 5) << "by step";
+  EXPECT_EQ(active[0].sensitivities[1].step(), 9);
   ASSERT_THAT(active[0].recent_steps, SizeIs(kRecentSteps));
   EXPECT_EQ(active[0].recent_steps.front().step(), 8);
   EXPECT_EQ(active[0].recent_steps.back().step(), 39);
@@ -185,14 +191,14 @@ TEST_F(JobStoreTest, GivesBackAGangWithItsProbesAndNewestSteps) {
 TEST_F(JobStoreTest, ANewAttemptForgetsProbesAndSteps) {
   Create("alpha");
   JobChange change = Move("alpha", {v1::Job::PREPARING, v1::Job::STARTING});
-  change.probe = StoredProbe{};
+  change.sensitivities.emplace();
   change.steps.emplace_back();
   ASSERT_TRUE(store_->Apply(change).ok());
   JobChange next = Move("alpha", {v1::Job::RESTARTING, v1::Job::STARTING});
   next.new_attempt = true;
   ASSERT_TRUE(store_->Apply(next).ok());
   const StoredJob stored = store_->LoadActive().value()[0];
-  EXPECT_THAT(stored.probes, IsEmpty());
+  EXPECT_THAT(stored.sensitivities, IsEmpty());
   EXPECT_THAT(stored.recent_steps, IsEmpty());
 }
 
