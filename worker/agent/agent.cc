@@ -96,6 +96,8 @@ v1::WorkerHello Agent::Hello() {
   hello.set_host_address(options_.host_address);
   for (v1::DeviceSlot& slot : trainers_.DescribeSlots()) *hello.add_slots() = std::move(slot);
   for (std::string& model : ListModels(options_.models_dir)) hello.add_models(std::move(model));
+  for (v1::WorkerModel& model : DescribeModels(options_.models_dir))
+    *hello.add_model_configs() = std::move(model);
   for (v1::LiveRank& rank : trainers_.LiveRanks()) *hello.add_ranks() = std::move(rank);
   return hello;
 }

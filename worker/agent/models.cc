@@ -5,6 +5,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "core/base/text.h"
+#include "proto/support/job_spec_proto.h"
+#include "worker/hf/model_config.h"
 
 namespace dropbp::agent {
 namespace {
@@ -25,6 +29,23 @@ std::vector<std::string> ListModels(const std::string& models_dir) {
     if (IsModelFolder(entry.path())) models.push_back(entry.path().filename());
   }
   std::sort(models.begin(), models.end());
+  return models;
+}
+
+std::vector<v1::WorkerModel> DescribeModels(const std::string& models_dir) {
+  std::vector<v1::WorkerModel> models;
+  for (const std::string& name : ListModels(models_dir)) {
+    v1::WorkerModel& model = models.emplace_back();
+    model.set_name(name);
+    const auto config = hf::ReadModelConfig((fs::path(models_dir) / name).string());
+    if (config.ok()) {
+      *model.mutable_shape() = ModelShapeToProto(config->shape);
+    } else {
+      // Clients need no path of this node.
+      model.set_error(
+          ToValidUtf8(absl::StrReplaceAll(config.status().message(), {{models_dir + "/", ""}})));
+    }
+  }
   return models;
 }
 

@@ -242,12 +242,14 @@ void TrainerRun::AwaitLinkEnd() {
   mutex_.Await(absl::Condition(&unlinked));
 }
 
-void TrainerRun::SendLog(std::string lines) const {
+void TrainerRun::SendLog(std::string lines) {
   v1::SessionRequest frame;
   v1::RankLog& log = *frame.mutable_rank_log();
   log.set_job_id(key_.job_id);
   log.set_attempt(key_.attempt);
   log.set_rank(key_.rank);
+  log.set_offset(log_bytes_sent_);
+  log_bytes_sent_ += static_cast<int64_t>(lines.size());
   log.set_text(std::move(lines));
   host_.send(std::move(frame));
 }

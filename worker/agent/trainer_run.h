@@ -94,7 +94,7 @@ class TrainerRun {
   // Waits until the link's last reports were sent on.
   void AwaitLinkEnd();
   void PlanStop(StopPlan plan) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void SendLog(std::string lines) const;
+  void SendLog(std::string lines);
   // Reports the end and makes it known; the last thing a run does.
   void End(v1::RankExited exited);
 
@@ -110,6 +110,7 @@ class TrainerRun {
   int pid_fd_ = -1;
   int wake_fd_ = -1;  // eventfd; readable when there is a new stop plan
   std::unique_ptr<LogPump> output_;
+  int64_t log_bytes_sent_ = 0;
   bool terminated_ = false;
   bool killed_ = false;
   std::thread supervisor_;

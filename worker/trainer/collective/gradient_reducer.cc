@@ -1,16 +1,83 @@
 #include "worker/trainer/collective/gradient_reducer.h"
 
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/function_hook.h>
+#include <torch/csrc/autograd/variable.h>
+
+#include <algorithm>
+#include <functional>
+#include <utility>
 
 namespace dropbp::trainer {
+namespace {
 
-void GradientReducer::Begin(std::vector<bool> live_units) {
-  live_units_ = std::move(live_units);
-  bytes_sent_ = 0;
+// Called by autograd once a backward pass has added all it has to add to a leaf's gradient.
+class FinalGradientHook : public torch::autograd::PostAccumulateGradHook {
+ public:
+  explicit FinalGradientHook(std::function<void()> call) : call_(std::move(call)) {}
+  void operator()(const torch::autograd::Variable&) override { call_(); }
+
+ private:
+  std::function<void()> call_;
+};
+
+}  // namespace
+
+GradientReducer::GradientReducer(const std::vector<TrainableParameter>& parameters,
+                                 ProcessGroup* group, int64_t bucket_bytes)
+    : parameters_(parameters),
+      group_(group),
+      buckets_(MakeBuckets(parameters, bucket_bytes)),
+      bucket_of_(parameters.size()),
+      awaited_(buckets_.size()) {
+  for (size_t b = 0; b < buckets_.size(); ++b) {
+    for (size_t i : buckets_[b].parameters) bucket_of_[i] = b;
+  }
+  if (group_ == nullptr) return;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    torch::autograd::impl::set_post_acc_grad_hooks(
+        parameters_[i].value,
+        std::make_unique<FinalGradientHook>([this, i] { OnGradientFinal(i); }));
+  }
 }
 
-absl::Status GradientReducer::StartBucket(size_t index) {
-  const Bucket& bucket = buckets_[index];
+GradientReducer::~GradientReducer() {
+  if (group_ == nullptr) return;
+  for (const TrainableParameter& parameter : parameters_) {
+    torch::autograd::impl::set_post_acc_grad_hooks(parameter.value, nullptr);
+  }
+}
+
+void GradientReducer::Begin(std::vector<bool> live_units, std::vector<bool> units_to_come) {
+  live_units_ = std::move(live_units);
+  for (size_t b = 0; b < buckets_.size(); ++b) {
+    awaited_[b] = IsLive(units_to_come, buckets_[b].unit) ? buckets_[b].parameters.size() : 0;
+  }
+  bytes_sent_ = 0;
+  next_bucket_ = 0;
+  started_early_ = 0;
+  status_ = absl::OkStatus();
+  armed_ = true;
+}
+
+void GradientReducer::OnGradientFinal(size_t parameter) {
+  if (!armed_ || !status_.ok()) return;
+  --awaited_[bucket_of_[parameter]];
+  const size_t before = next_bucket_;
+  status_ = StartReady();
+  for (size_t b = before; b < next_bucket_; ++b) {
+    started_early_ += IsLive(live_units_, buckets_[b].unit) ? 1 : 0;
+  }
+}
+
+absl::Status GradientReducer::StartReady() {
+  while (next_bucket_ < buckets_.size() && awaited_[next_bucket_] == 0) {
+    RETURN_IF_ERROR(StartBucket(buckets_[next_bucket_++]));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status GradientReducer::StartBucket(const Bucket& bucket) {
   if (!IsLive(live_units_, bucket.unit)) return absl::OkStatus();
   FillWithZeros(bucket);
   if (group_ == nullptr) return absl::OkStatus();
@@ -23,13 +90,17 @@ absl::Status GradientReducer::StartBucket(size_t index) {
 }
 
 absl::Status GradientReducer::Finish() {
+  armed_ = false;
+  RETURN_IF_ERROR(status_);
+  std::fill(awaited_.begin(), awaited_.end(), 0);
+  RETURN_IF_ERROR(StartReady());
   while (!in_flight_.empty()) RETURN_IF_ERROR(FinishOldest());
   return absl::OkStatus();
 }
 
 absl::Status GradientReducer::Reduce(std::vector<bool> live_units) {
-  Begin(std::move(live_units));
-  for (size_t i = 0; i < buckets_.size(); ++i) RETURN_IF_ERROR(StartBucket(i));
+  const std::vector<bool> none(live_units.size(), false);
+  Begin(std::move(live_units), none);
   return Finish();
 }
 

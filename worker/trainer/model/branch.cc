@@ -9,6 +9,29 @@
 #include "worker/trainer/model/recorded.h"
 
 namespace dropbp::trainer {
+namespace {
+
+// Rows of the given sequences. The first dimension of `t` is the batch's times something.
+at::Tensor RowsOf(const at::Tensor& t, int64_t batch, const at::Tensor& sequences) {
+  if (!t.defined()) return t;
+  return t.unflatten(0, {batch, -1}).index_select(0, sequences).flatten(0, 1);
+}
+
+}  // namespace
+
+BranchTape BranchTape::Select(const at::Tensor& sequences) const {
+  const auto pick = [&](const at::Tensor& t) { return RowsOf(t, context.batch, sequences); };
+  BranchTape selected;
+  selected.context = context;
+  selected.context.batch = sequences.numel();
+  selected.x = pick(x);
+  selected.inverse_rms = pick(inverse_rms);
+  selected.inner = pick(inner);
+  selected.mixed = {pick(mixed.out), pick(mixed.logsumexp)};
+  selected.in = {pick(in.down), pick(in.dropout_mask)};
+  selected.out = {pick(out.down), pick(out.dropout_mask)};
+  return selected;
+}
 
 Branch::Branch(ComputeCopy norm, double norm_epsilon, LinearGroup in, LinearGroup out)
     : norm_(std::move(norm)),
@@ -60,26 +83,51 @@ std::vector<at::Tensor> Branch::parameters() const {
   return all;
 }
 
+namespace {
+
+// Backward of x + f(x): dx, then gradients of f's parameters.
+std::vector<at::Tensor> ResidualGrads(Branch& branch, const BranchTape& tape, const UnitMask& mask,
+                                      const at::Tensor& dy, bool input_needed) {
+  const int64_t sequence = tape.context.sequence;
+  const bool some = mask.kept == UnitMask::Kept::kSome;
+  at::Tensor cotangent = some ? RowsOf(dy, dy.size(0) / sequence, mask.sequences) : dy.contiguous();
+  if (mask.cotangent_scale != 1) cotangent = cotangent * mask.cotangent_scale;
+  std::vector<at::Tensor> grads = branch.Backward(tape, cotangent, input_needed);
+  if (!input_needed) return grads;
+  if (some) {
+    at::Tensor dx = dy.clone(at::MemoryFormat::Contiguous);
+    dx.view({-1, sequence, dx.size(1)})
+        .index_add_(0, mask.sequences, grads[0].view({-1, sequence, dx.size(1)}));
+    grads[0] = dx;
+  } else {
+    grads[0].add_(dy);
+  }
+  return grads;
+}
+
+}  // namespace
+
 at::Tensor ResidualUnit(Branch& branch, const at::Tensor& x, const ForwardContext& context,
-                        bool keep) {
+                        const UnitMask& mask) {
   std::vector<at::Tensor> inputs = {x};
   for (at::Tensor& parameter : branch.parameters()) inputs.push_back(std::move(parameter));
-  const bool record = keep && AnyRequiresGrad(inputs);
+  const bool record = mask.kept != UnitMask::Kept::kNone && AnyRequiresGrad(inputs);
   const auto tape = record ? std::make_shared<BranchTape>() : nullptr;
   at::Tensor value;
   {
     at::NoGradGuard no_grad;
     value = branch.Forward(x, context, tape.get());
-    if (record) value.add_(x);
+    if (record) {
+      value.add_(x);
+      if (mask.kept == UnitMask::Kept::kSome) *tape = tape->Select(mask.sequences);
+    }
   }
   // Outside the guard, so that the residual path itself is recorded.
   if (!record) return value.add_(x);
-  return Recorded(
-      value, inputs, [&branch, tape](const at::Tensor& dy, const std::vector<bool>& needed) {
-        std::vector<at::Tensor> grads = branch.Backward(*tape, dy.contiguous(), needed[0]);
-        if (needed[0]) grads[0].add_(dy);
-        return grads;
-      });
+  return Recorded(value, inputs,
+                  [&branch, tape, mask](const at::Tensor& dy, const std::vector<bool>& needed) {
+                    return ResidualGrads(branch, *tape, mask, dy, needed[0]);
+                  });
 }
 
 }  // namespace dropbp::trainer

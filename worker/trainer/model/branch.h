@@ -35,6 +35,9 @@ struct BranchTape {
   AttentionResult mixed;  // attention only
   LinearTape in;
   LinearTape out;
+
+  // A copy that holds `sequences` (int64 indices into the batch) only.
+  BranchTape Select(const at::Tensor& sequences) const;
 };
 
 // norm -> first linear group -> mix (attention or SwiGLU) -> second linear group. Not thread-safe.
@@ -66,8 +69,17 @@ class Branch {
   LinearGroup out_;
 };
 
-// x + f(x). Kept: one recorded node. Dropped: x + stop_gradient(f(x)); nothing of f is recorded.
+// Which sequences of a batch run a unit's backward pass.
+struct UnitMask {
+  enum class Kept { kAll, kSome, kNone };
+  Kept kept = Kept::kAll;
+  at::Tensor sequences;        // kSome: int64 indices of the kept ones, ascending, on x's device
+  double cotangent_scale = 1;  // what enters f's backward pass is multiplied by it
+};
+
+// x + f(x). Kept sequences: one recorded node for all of them. Dropped ones: x +
+// stop_gradient(f(x)); nothing of f is recorded for them. The value does not depend on the mask.
 at::Tensor ResidualUnit(Branch& branch, const at::Tensor& x, const ForwardContext& context,
-                        bool keep);
+                        const UnitMask& mask);
 
 }  // namespace dropbp::trainer

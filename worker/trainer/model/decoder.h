@@ -31,6 +31,32 @@ struct TrainableParameter {
   int unit = -1;  // the droppable unit it belongs to; -1: never dropped
 };
 
+// Which units run backward, and for which sequences. The batch is divided into rows.size() groups
+// of equally many sequences, in order; group g keeps the units of rows[g].
+struct ForwardMasks {
+  std::vector<MaskRow> rows = {};             // empty: everything is kept
+  std::vector<double> cotangent_scales = {};  // by unit: what enters its branch's backward pass is
+                                              // multiplied by it; empty: 1
+};
+
+// A recorded forward pass through which one can walk backward many times, from any unit: what the
+// sensitivity probe needs. It holds the activations of all units. The same operations in the same
+// order as a backward pass, hence the same bits. Not thread-safe; the decoder outlives it.
+class BackwardWalk {
+ public:
+  // By index in Decoder::trainable(); undefined where no gradient went.
+  using Gradients = std::vector<at::Tensor>;
+
+  virtual ~BackwardWalk() = default;
+  // Cotangent of the last unit's output, [rows, hidden]; sets gradients of head and final norm.
+  virtual at::Tensor Top(Gradients& gradients) = 0;
+  // `dy`: cotangent of the unit's output. Sets gradients of its parameters, and gives the cotangent
+  // of its input (undefined if nothing below is trained and this is unit 0).
+  virtual at::Tensor Through(int unit, const at::Tensor& dy, Gradients& gradients) = 0;
+  // `dx`: cotangent of unit 0's input. Adds the embedding's gradient, if it is trained.
+  virtual void Bottom(const at::Tensor& dx, Gradients& gradients) = 0;
+};
+
 // Keys and values of earlier positions, for generation. One per sequence batch.
 class KvCache;
 
@@ -48,10 +74,17 @@ class Decoder {
   virtual const hf::ModelConfig& config() const = 0;
 
   // Hidden states after the final norm, [batch, sequence, hidden]. ids: [batch, sequence] int64;
-  // right padding needs no mask, since attention is causal. A unit u with keep[u] == false runs
+  // right padding needs no mask, since attention is causal. Where a unit is not kept it runs
   // without recording: its value is the same bit for bit, and it costs no backward compute and no
-  // activation memory. `keep` is empty (all kept) or one flag a unit.
-  virtual at::Tensor Forward(const at::Tensor& ids, const MaskRow& keep) = 0;
+  // activation memory. The number of mask rows divides the batch.
+  virtual at::Tensor ForwardGroups(const at::Tensor& ids, const ForwardMasks& masks) = 0;
+  // The same with one mask row for the whole batch; empty: everything is kept.
+  at::Tensor Forward(const at::Tensor& ids, const MaskRow& keep);
+
+  // Forward pass and loss (LossSum / `count`) of a batch with everything kept, for walking
+  // backward.
+  virtual std::unique_ptr<BackwardWalk> Walk(const at::Tensor& ids, const at::Tensor& targets,
+                                             double count) = 0;
 
   // Sum of the cross-entropies of the supervised positions, fp32 scalar. targets: [batch, sequence]
   // int64, the token to predict AT each position, -100 where there is no loss. Logits are made for

@@ -3,9 +3,10 @@
 #include <memory>
 #include <utility>
 
-#include "core/base/check.h"
 #include "worker/trainer/model/decoder.h"
+#include "worker/trainer/model/decoder_ends.h"
 #include "worker/trainer/model/decoder_parts.h"
+#include "worker/trainer/model/decoder_walk.h"
 #include "worker/trainer/model/elementwise.h"
 #include "worker/trainer/model/host_memory.h"
 #include "worker/trainer/model/kv_cache.h"
@@ -31,16 +32,13 @@ class LlamaDecoder : public Decoder {
   void SetTraining(bool training) override { training_ = training; }
   void SeedDropout(uint64_t seed) override { dropout_.set_current_seed(seed); }
 
-  at::Tensor Forward(const at::Tensor& ids, const MaskRow& keep) override {
-    DROPBP_CHECK(keep.empty() || keep.size() == parts_.units.size());
-    ForwardContext context;
-    context.batch = ids.size(0);
-    context.sequence = ids.size(1);
-    const RopeTable::Angles angles = rope_.First(context.sequence);
-    context.cos = angles.cos;
-    context.sin = angles.sin;
-    context.dropout = training_ ? &dropout_ : nullptr;
-    return Run(ids, keep, context);
+  at::Tensor ForwardGroups(const at::Tensor& ids, const ForwardMasks& masks) override {
+    return Run(ids, UnitMasks(masks, ids.size(0), parts_), ContextOf(ids));
+  }
+
+  std::unique_ptr<BackwardWalk> Walk(const at::Tensor& ids, const at::Tensor& targets,
+                                     double count) override {
+    return std::make_unique<DecoderWalk>(parts_, ids, targets, count, ContextOf(ids));
   }
 
   std::unique_ptr<KvCache> NewCache(const at::Tensor& padding, int64_t capacity) override {
@@ -62,7 +60,7 @@ class LlamaDecoder : public Decoder {
     context.cos = angles.cos;
     context.sin = angles.sin;
     context.cache = &cache;
-    return Run(ids, {}, context);
+    return Run(ids, std::vector<UnitMask>(parts_.units.size()), context);
   }
 
   at::Tensor LossSum(const at::Tensor& hidden, const at::Tensor& targets) override {
@@ -81,39 +79,24 @@ class LlamaDecoder : public Decoder {
     return hidden.reshape({-1, parts_.config.shape.hidden_size});
   }
 
-  at::Tensor Embed(const at::Tensor& ids) {
-    const at::Tensor flat = ids.to(parts_.device).reshape({-1});
-    const at::Tensor& leaf = parts_.embedding.leaf();
-    if (!AnyRequiresGrad({leaf})) return parts_.embedding.Get().index_select(0, flat);
-    return at::embedding(leaf, flat).to(parts_.dtype);
+  ForwardContext ContextOf(const at::Tensor& ids) {
+    ForwardContext context;
+    context.batch = ids.size(0);
+    context.sequence = ids.size(1);
+    const RopeTable::Angles angles = rope_.First(context.sequence);
+    context.cos = angles.cos;
+    context.sin = angles.sin;
+    context.dropout = training_ ? &dropout_ : nullptr;
+    return context;
   }
 
-  at::Tensor Run(const at::Tensor& ids, const MaskRow& keep, const ForwardContext& context) {
-    at::Tensor x = Embed(ids);
+  at::Tensor Run(const at::Tensor& ids, const std::vector<UnitMask>& masks,
+                 const ForwardContext& context) {
+    at::Tensor x = Embed(parts_, ids);
     for (size_t unit = 0; unit < parts_.units.size(); ++unit) {
-      x = ResidualUnit(*parts_.units[unit], x, context, keep.empty() || keep[unit]);
+      x = ResidualUnit(*parts_.units[unit], x, context, masks[unit]);
     }
-    return FinalNorm(x).view({context.batch, context.sequence, -1});
-  }
-
-  at::Tensor FinalNorm(const at::Tensor& x) {
-    std::vector<at::Tensor> inputs = {x};
-    if (parts_.norm.leaf().defined()) inputs.push_back(parts_.norm.leaf());
-    const bool record = AnyRequiresGrad(inputs);
-    RmsNormResult normed;
-    {
-      at::NoGradGuard no_grad;
-      normed = RmsNorm(x, parts_.norm.Get(), parts_.config.rms_norm_eps);
-    }
-    if (!record) return normed.y;
-    const auto backward = [this, x, inverse_rms = normed.inverse_rms](
-                              const at::Tensor& dy, const std::vector<bool>& needed) {
-      std::vector<at::Tensor> grads(needed.size());
-      if (needed[0]) grads[0] = RmsNormInputGrad(dy, x, parts_.norm.Get(), inverse_rms);
-      if (needed.size() > 1 && needed[1]) grads[1] = RmsNormWeightGrad(dy, x, inverse_rms);
-      return grads;
-    };
-    return Recorded(normed.y, inputs, backward);
+    return FinalNorm(parts_, x).view({context.batch, context.sequence, -1});
   }
 
   DecoderParts parts_;
@@ -135,6 +118,12 @@ absl::StatusOr<std::unique_ptr<Decoder>> Make(const hf::ModelConfig& config,
 }
 
 }  // namespace
+
+at::Tensor Decoder::Forward(const at::Tensor& ids, const MaskRow& keep) {
+  ForwardMasks masks;
+  if (!keep.empty()) masks.rows = {keep};
+  return ForwardGroups(ids, masks);
+}
 
 absl::StatusOr<std::unique_ptr<Decoder>> Decoder::Load(const std::string& model_dir,
                                                        const DecoderOptions& options) {

@@ -57,6 +57,13 @@ void AdamW::UpdateGroup(const Group& group, double learning_rate, double weight_
                     weight_decay, epsilon_, /*amsgrad=*/false, /*maximize=*/false);
 }
 
+void AdamW::ZeroMissingGradients() {
+  for (const TrainableParameter& parameter : parameters_) {
+    at::Tensor value = parameter.value;
+    if (!value.grad().defined()) value.mutable_grad() = at::zeros_like(value.detach());
+  }
+}
+
 void AdamW::ClearGradients() {
   for (const TrainableParameter& parameter : parameters_) {
     at::Tensor value = parameter.value;

@@ -24,6 +24,10 @@ class AdamW {
   // Updates all parameters with a defined gradient. Throws what torch throws.
   void Step(double learning_rate);
 
+  // Gives parameters without a gradient one of zeros, so that the next Step advances them too:
+  // their moments decay, their step count grows, and they move by what their moments remember.
+  void ZeroMissingGradients();
+
   // Makes all gradients undefined, so that a parameter that no backward reaches stays out of the
   // next step.
   void ClearGradients();

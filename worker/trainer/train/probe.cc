@@ -5,41 +5,15 @@
 
 #include <algorithm>
 
+#include "worker/trainer/train/probe_parts.h"
+
 namespace dropbp::trainer {
 namespace {
-
-// Adapter dropout is off while this lives.
-class DropoutPause {
- public:
-  explicit DropoutPause(Decoder& model) : model_(model) { model_.SetTraining(false); }
-  ~DropoutPause() { model_.SetTraining(true); }
-  DropoutPause(const DropoutPause&) = delete;
-  DropoutPause& operator=(const DropoutPause&) = delete;
-
- private:
-  Decoder& model_;
-};
 
 std::vector<at::Tensor> Leaves(const Decoder& model) {
   std::vector<at::Tensor> leaves;
   for (const TrainableParameter& parameter : model.trainable()) leaves.push_back(parameter.value);
   return leaves;
-}
-
-// Adds to `sums`; an undefined tensor counts as zero.
-void Accumulate(const std::vector<at::Tensor>& gradients, std::vector<at::Tensor>& sums) {
-  for (size_t i = 0; i < gradients.size(); ++i) {
-    if (!gradients[i].defined()) continue;
-    sums[i] = sums[i].defined() ? sums[i].add_(gradients[i]) : gradients[i];
-  }
-}
-
-std::vector<double> Norms(const std::vector<at::Tensor>& gradients) {
-  std::vector<double> norms(gradients.size(), 0.0);
-  for (size_t i = 0; i < gradients.size(); ++i) {
-    if (gradients[i].defined()) norms[i] = at::linalg_vector_norm(gradients[i]).item<double>();
-  }
-  return norms;
 }
 
 // Gradients go to a list of their own, never to .grad.
@@ -53,20 +27,39 @@ std::vector<double> NormsUnder(Decoder& model, const StepBatch& batch, const Mas
     const auto gradients = torch::autograd::grad({loss}, leaves, /*grad_outputs=*/{},
                                                  /*retain_graph=*/false, /*create_graph=*/false,
                                                  /*allow_unused=*/true);
-    at::NoGradGuard no_grad;
     Accumulate(gradients, sums);
   }
-  at::NoGradGuard no_grad;
   return Norms(sums);
 }
 
 }  // namespace
 
+void Accumulate(const std::vector<at::Tensor>& gradients, std::vector<at::Tensor>& sums) {
+  at::NoGradGuard no_grad;
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    if (!gradients[i].defined()) continue;
+    sums[i] = sums[i].defined() ? sums[i] + gradients[i] : gradients[i];
+  }
+}
+
+std::vector<double> Norms(const std::vector<at::Tensor>& gradients) {
+  at::NoGradGuard no_grad;
+  std::vector<double> norms(gradients.size(), 0.0);
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    if (gradients[i].defined()) norms[i] = at::linalg_vector_norm(gradients[i]).item<double>();
+  }
+  return norms;
+}
+
 ProbeNorms MeasureByDefinition(Decoder& model, const StepBatch& batch,
                                absl::Span<const int> units) {
   const DropoutPause pause(model);
   const auto all_units = static_cast<size_t>(2 * model.config().shape.layers);
+  const auto passes = static_cast<int64_t>(batch.micro_batches.size() * (1 + units.size()));
   ProbeNorms norms;
+  norms.unit_forwards = passes * static_cast<int64_t>(all_units);
+  norms.unit_backwards =
+      norms.unit_forwards - static_cast<int64_t>(batch.micro_batches.size() * units.size());
   norms.base = NormsUnder(model, batch, MaskRow(all_units, true));
   for (int unit : units) {
     MaskRow keep(all_units, true);

@@ -15,6 +15,9 @@ namespace dropbp::trainer {
 struct ProbeNorms {
   std::vector<double> base;                  // with nothing dropped
   std::vector<std::vector<double>> dropped;  // with only units[i] dropped, by i
+  // Work done, in passes of one micro-batch through one unit.
+  int64_t unit_forwards = 0;
+  int64_t unit_backwards = 0;
 };
 
 // The measure of the probe: gradients of the mean loss over the supervised tokens of `batch`, for
@@ -26,5 +29,13 @@ using ProbeMeasure = ProbeNorms (*)(Decoder& model, const StepBatch& batch,
 // The definition itself: one forward and backward with nothing dropped, and one for each unit. It
 // is the reference that any faster measure must equal bit for bit.
 ProbeNorms MeasureByDefinition(Decoder& model, const StepBatch& batch, absl::Span<const int> units);
+
+// The same norms, bit for bit, from one forward pass. Note [Suffixes]: a forward value does not
+// depend on what is dropped, so neither do gradients above a dropped unit u; u's own become zero,
+// and the unit below receives the cotangent of u's output through the residual path alone. So one
+// backward pass that keeps the cotangents of the units' outputs, then for each u a backward pass of
+// the units below u. For all N units that is N forward and N (N + 1) / 2 backward passes through a
+// unit, against N (N + 1) and N^2. Activations of the whole probe batch are held meanwhile.
+ProbeNorms MeasureBySuffixes(Decoder& model, const StepBatch& batch, absl::Span<const int> units);
 
 }  // namespace dropbp::trainer

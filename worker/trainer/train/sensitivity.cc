@@ -3,18 +3,11 @@
 #include <chrono>
 #include <optional>
 
-#include "core/plan/allocate.h"
 #include "core/plan/sensitivity.h"
 #include "worker/trainer/train/failure.h"
 
 namespace dropbp::trainer {
 namespace {
-
-std::vector<int64_t> Costs(const LayerTable& table) {
-  std::vector<int64_t> costs;
-  for (const Unit& unit : table.units) costs.push_back(unit.backward_flops);
-  return costs;
-}
 
 // Units u with u % world == rank.
 std::vector<int> UnitsOf(int rank, int world_size, int units) {
@@ -48,12 +41,6 @@ ProbeReport Merge(const std::vector<std::vector<double>>& shares, int64_t step, 
 
 }  // namespace
 
-absl::StatusOr<DropPlan> MakeFirstPlan(const LayerTable& table, const JobSpec& spec) {
-  const double target = spec.dropbp.drop_rate;
-  const std::vector<double> rates(table.units.size(), target);
-  return MakeDropPlan(table, rates, target, /*version=*/1, /*first_step=*/0);
-}
-
 absl::StatusOr<ProbeReport> ProbeSensitivity(Decoder& model, const StepBatch& batch, int64_t step,
                                              ProbeMeasure measure, ProcessGroup* group) {
   const auto begin = std::chrono::steady_clock::now();
@@ -74,19 +61,12 @@ absl::StatusOr<ProbeReport> ProbeSensitivity(Decoder& model, const StepBatch& ba
   return report;
 }
 
-absl::StatusOr<DropPlan> MakeProbedPlan(const LayerTable& table, const JobSpec& spec,
-                                        const ProbeReport& report) {
-  std::vector<double> sensitivities(table.units.size(), 0.0);
+absl::StatusOr<std::vector<double>> SensitivitiesOf(const ProbeReport& report) {
+  std::vector<double> sensitivities(report.units.size());
   for (const ProbeReport::UnitNorms& unit : report.units) {
     ASSIGN_OR_RETURN(sensitivities[unit.unit], GradNormVar(report.base_norms, unit.norms));
   }
-  const double target = spec.dropbp.drop_rate;
-  const double max_rate =
-      spec.dropbp.max_unit_rate > 0 ? spec.dropbp.max_unit_rate : DefaultMaxUnitRate(target);
-  ASSIGN_OR_RETURN(const Allocator allocator, ParseAllocator(spec.dropbp.allocation));
-  ASSIGN_OR_RETURN(const std::vector<double> rates,
-                   AllocateDropRates(allocator, Costs(table), sensitivities, target, max_rate));
-  return MakeDropPlan(table, rates, target, /*version=*/2, report.step);
+  return sensitivities;
 }
 
 }  // namespace dropbp::trainer

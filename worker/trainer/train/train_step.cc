@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/philox.h"
+#include "core/plan/estimator.h"
 #include "worker/trainer/optim/clip.h"
 #include "worker/trainer/train/failure.h"
 #include "worker/trainer/train/peak_memory.h"
@@ -32,24 +33,28 @@ absl::StatusOr<StepOutcome> TrainStep::MakeOrThrow(int64_t step) {
   ASSIGN_OR_RETURN(const std::vector<MaskRow> rows, parts_.plans->Rows(step));
   timer.Mark(Phase::kData);
 
+  const std::vector<bool> live = LiveUnits(rows);
   // Loss is the mean over the supervised tokens of the global batch, so gradients of micro-steps
   // and ranks simply add.
   const auto count = static_cast<double>(std::max<int64_t>(1, batch.supervised_tokens));
   at::Tensor loss_of_rank = at::zeros({}, at::TensorOptions(parts_.device).dtype(at::kDouble));
   for (size_t micro_step = 0; micro_step < batch.micro_batches.size(); ++micro_step) {
     const MicroBatch& micro = batch.micro_batches[micro_step];
-    const MaskRow& keep =
-        rows[MaskRowIndex(parts_.spec, parts_.rank, static_cast<int>(micro_step))];
+    const ForwardMasks masks = MasksOf(step, rows, micro_step);
     parts_.model->SeedDropout(DropoutSeed(step, static_cast<int>(micro_step)));
     const at::Tensor loss =
-        parts_.model->LossSum(parts_.model->Forward(micro.ids, keep), micro.targets) / count;
+        parts_.model->LossSum(parts_.model->ForwardGroups(micro.ids, masks), micro.targets) / count;
     loss_of_rank += loss.detach();
     timer.Mark(Phase::kForward);
+    // Later micro-steps still add to gradients; the last one makes them final.
+    if (micro_step + 1 == batch.micro_batches.size())
+      parts_.reducer->Begin(live, LiveUnits(masks.rows));
     if (loss.requires_grad()) loss.backward();
     timer.Mark(Phase::kBackward);
   }
 
-  RETURN_IF_ERROR(parts_.reducer->Reduce(LiveUnits(rows)));
+  RETURN_IF_ERROR(parts_.reducer->Finish());
+  RescaleOwn(step, rows);
   RETURN_IF_ERROR(ShareLoss(loss_of_rank, outcome));
   timer.Mark(Phase::kAllReduce);
 
@@ -60,6 +65,35 @@ absl::StatusOr<StepOutcome> TrainStep::MakeOrThrow(int64_t step) {
   Describe(step, batch, rows, outcome.report);
   timer.Write(outcome.report);
   return outcome;
+}
+
+std::vector<MaskRow> TrainStep::GroupRows(const std::vector<MaskRow>& rows,
+                                          size_t micro_step) const {
+  std::vector<MaskRow> group_rows;
+  for (int group = 0; group < MaskGroups(parts_.spec); ++group) {
+    group_rows.push_back(
+        rows[MaskRowIndex(parts_.spec, parts_.rank, static_cast<int>(micro_step), group)]);
+  }
+  return group_rows;
+}
+
+ForwardMasks TrainStep::MasksOf(int64_t step, const std::vector<MaskRow>& rows,
+                                size_t micro_step) const {
+  ForwardMasks masks;
+  masks.rows = GroupRows(rows, micro_step);
+  if (parts_.spec.dropbp.estimator == "unbiased") {
+    masks.cotangent_scales = KeepScales(parts_.plans->PlanOf(step));
+  }
+  return masks;
+}
+
+void TrainStep::RescaleOwn(int64_t step, const std::vector<MaskRow>& rows) const {
+  if (parts_.spec.dropbp.estimator != "own") return;
+  const std::vector<double> scales = OwnScales(parts_.plans->PlanOf(step), rows);
+  for (const TrainableParameter& parameter : parts_.model->trainable()) {
+    at::Tensor gradient = parameter.value.grad();
+    if (parameter.unit >= 0 && gradient.defined()) gradient.mul_(scales[parameter.unit]);
+  }
 }
 
 // A function of (job seed, step, micro-batch of the global batch): the same for every world size
@@ -91,6 +125,7 @@ void TrainStep::UpdateIfFinite(StepOutcome& outcome) {
   outcome.report.grad_norm = norm.item<double>();
   outcome.updated = std::isfinite(outcome.report.loss) && std::isfinite(outcome.report.grad_norm);
   if (outcome.updated) {
+    if (parts_.spec.dropbp.dropped_update == "advance") parts_.optimizer->ZeroMissingGradients();
     ClipGradients(parameters, norm, parts_.spec.training.max_grad_norm);
     parts_.optimizer->Step(outcome.report.learning_rate);
   }
@@ -103,11 +138,14 @@ void TrainStep::Describe(int64_t step, const StepBatch& batch, const std::vector
   report.tokens = batch.tokens;
   report.supervised_tokens = batch.supervised_tokens;
   for (size_t m = 0; m < batch.micro_batches.size(); ++m) {
-    const MaskRow& keep = rows[MaskRowIndex(parts_.spec, parts_.rank, static_cast<int>(m))];
-    const auto positions = static_cast<double>(batch.micro_batches[m].positions());
-    for (size_t unit = 0; unit < keep.size(); ++unit) {
-      double& flops = keep[unit] ? report.backward_flops_done : report.backward_flops_saved;
-      flops += positions * static_cast<double>(parts_.table.units[unit].backward_flops);
+    const std::vector<MaskRow> groups = GroupRows(rows, m);
+    const double positions = static_cast<double>(batch.micro_batches[m].positions()) /
+                             static_cast<double>(groups.size());
+    for (const MaskRow& keep : groups) {
+      for (size_t unit = 0; unit < keep.size(); ++unit) {
+        double& flops = keep[unit] ? report.backward_flops_done : report.backward_flops_saved;
+        flops += positions * static_cast<double>(parts_.table.units[unit].backward_flops);
+      }
     }
   }
   report.gradient_bytes_sent = parts_.reducer->bytes_sent();

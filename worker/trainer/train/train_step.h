@@ -55,6 +55,9 @@ class TrainStep {
 
  private:
   absl::StatusOr<StepOutcome> MakeOrThrow(int64_t step);
+  std::vector<MaskRow> GroupRows(const std::vector<MaskRow>& rows, size_t micro_step) const;
+  ForwardMasks MasksOf(int64_t step, const std::vector<MaskRow>& rows, size_t micro_step) const;
+  void RescaleOwn(int64_t step, const std::vector<MaskRow>& rows) const;
   uint64_t DropoutSeed(int64_t step, int micro_step) const;
   absl::Status ShareLoss(const at::Tensor& loss, StepOutcome& outcome) const;
   void UpdateIfFinite(StepOutcome& outcome);

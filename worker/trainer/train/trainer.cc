@@ -25,6 +25,11 @@ absl::Status CheckRanks(const Assignment& assignment) {
                                                    "training.micro_batch_size = ",
                                                    unit));
   }
+  if (training.micro_batch_size % MaskGroups(assignment.spec) != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "dropbp.mask_groups: found ", assignment.spec.dropbp.mask_groups,
+        ", legal is a divisor of training.micro_batch_size = ", training.micro_batch_size));
+  }
   return absl::OkStatus();
 }
 
@@ -60,7 +65,7 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Make(CoordinatorLink* link, De
 Trainer::Trainer(CoordinatorLink* link, Decoder* model, const std::vector<data::Sample>& samples,
                  ProcessGroup* group, LayerTable table, const LearningRateSchedule& schedule)
     : total_steps_(TotalSteps(link->assignment().spec, static_cast<int64_t>(samples.size()))),
-      probe_step_(ProbeStep(link->assignment().spec, total_steps_)),
+      stages_(PlanStages(link->assignment().spec, total_steps_)),
       batches_(samples, link->assignment().spec.training, link->assignment().rank,
                link->assignment().world_size, c10::Device(link->assignment().device)),
       plans_(link->assignment().spec, group, link),
@@ -87,14 +92,15 @@ absl::Status Trainer::Run() {
 
 absl::Status Trainer::Begin() {
   parts_.model->SetTraining(true);
-  ASSIGN_OR_RETURN(const DropPlan plan, MakeFirstPlan(parts_.table, parts_.spec));
-  RETURN_IF_ERROR(plans_.Adopt(plan));
+  RETURN_IF_ERROR(EnterStage(stages_[next_stage_++]));
   parts_.link->ReportReady(next_step_, total_steps_);
   return absl::OkStatus();
 }
 
 absl::Status Trainer::RunOnce() {
-  if (next_step_ == probe_step_) RETURN_IF_ERROR(Probe(next_step_));
+  while (next_stage_ < stages_.size() && stages_[next_stage_].first_step == next_step_) {
+    RETURN_IF_ERROR(EnterStage(stages_[next_stage_++]));
+  }
   ASSIGN_OR_RETURN(const StepOutcome outcome, step_.Make(next_step_));
   ++next_step_;
   parts_.link->ReportStep(outcome.report);
@@ -106,15 +112,22 @@ absl::Status Trainer::RunOnce() {
   return absl::OkStatus();
 }
 
+absl::Status Trainer::EnterStage(const PlanStage& stage) {
+  if (stage.probe) RETURN_IF_ERROR(Probe(stage.first_step));
+  ASSIGN_OR_RETURN(const DropPlan plan,
+                   MakeStagePlan(parts_.table, parts_.spec, stage, sensitivities_));
+  return plans_.Adopt(plan);
+}
+
 absl::Status Trainer::Probe(int64_t step) {
   const StepBatch batch = batches_.LoadProbe(step, parts_.spec.dropbp.probe_samples);
   ASSIGN_OR_RETURN(const ProbeReport report,
-                   ProbeSensitivity(*parts_.model, batch, step, MeasureByDefinition, parts_.group));
+                   ProbeSensitivity(*parts_.model, batch, step, MeasureBySuffixes, parts_.group));
   if (parts_.rank == 0) parts_.link->ReportProbe(report);
-  ASSIGN_OR_RETURN(const DropPlan plan, MakeProbedPlan(parts_.table, parts_.spec, report));
+  ASSIGN_OR_RETURN(sensitivities_, SensitivitiesOf(report));
   LogLine(absl::StrFormat("probed %d units before step %d in %.2f s", report.units.size(), step + 1,
                           report.seconds));
-  return plans_.Adopt(plan);
+  return absl::OkStatus();
 }
 
 absl::Status Trainer::CountNonFinite(const StepOutcome& outcome) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/base/status.h"
+#include "core/plan/plan_stages.h"
 #include "worker/data/dataset.h"
 #include "worker/trainer/collective/process_group.h"
 #include "worker/trainer/link/coordinator_link.h"
@@ -14,10 +15,10 @@
 namespace dropbp::trainer {
 
 // Protocol of a job on one rank:
-// a. Begin(): adopt plan version 1 with the other ranks and report ready;
-// b. RunOnce() for each step: probe and adopt plan version 2 if this is the probe's step; make the
-// step; report it; c. the loop ends after the last step, after a step in which any rank was asked
-// to stop, or after kMaxNonFinite steps in
+// a. Begin(): adopt the first plan with the other ranks and report ready;
+// b. RunOnce() for each step: enter the stages of the plan that begin here (PlanStages), each with
+// its probe if it has one; make the step; report it; c. the loop ends after the last step, after a
+// step in which any rank was asked to stop, or after kMaxNonFinite steps in
 //    a row whose loss or gradient was not finite (their updates are left out).
 // All ranks leave the loop after the same step. Not thread-safe; one thread owns model, group and
 // trainer.
@@ -46,11 +47,14 @@ class Trainer {
   Trainer(CoordinatorLink* link, Decoder* model, const std::vector<data::Sample>& samples,
           ProcessGroup* group, LayerTable table, const LearningRateSchedule& schedule);
 
+  absl::Status EnterStage(const PlanStage& stage);
   absl::Status Probe(int64_t step);
   absl::Status CountNonFinite(const StepOutcome& outcome);
 
   int64_t total_steps_;
-  int64_t probe_step_;
+  std::vector<PlanStage> stages_;
+  size_t next_stage_ = 0;
+  std::vector<double> sensitivities_;  // of the latest probe, by unit; empty before the first
   BatchLoader batches_;
   PlanKeeper plans_;
   GradientReducer reducer_;

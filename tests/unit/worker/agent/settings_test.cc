@@ -17,6 +17,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 CommandLine Parse(std::vector<std::string> arguments) {
   std::vector<char*> argv = {const_cast<char*>("dropbp-worker")};
@@ -127,6 +128,26 @@ TEST(ModelsTest, ListsFoldersThatHoldAConfig) {
   WriteText(folder / "config.json", "{}");
   EXPECT_THAT(ListModels(folder.path()), ElementsAre("a", "b"));
   EXPECT_THAT(ListModels("/nowhere"), IsEmpty());
+}
+
+TEST(ModelsTest, DescribesEachModelOrSaysWhyItCannotBeUsed) {
+  TempFolder folder;
+  WriteText(folder / "bad/config.json", "{\"model_type\": \"bert\"}");
+  WriteText(folder / "tiny/config.json",
+            R"({"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 64,
+                "intermediate_size": 160, "num_hidden_layers": 4, "num_attention_heads": 4,
+                "num_key_value_heads": 2, "vocab_size": 302, "tie_word_embeddings": true,
+                "hidden_act": "silu", "rms_norm_eps": 1e-5, "max_position_embeddings": 512})");
+  const std::vector<v1::WorkerModel> models = DescribeModels(folder.path());
+  ASSERT_EQ(models.size(), 2u);
+  EXPECT_EQ(models[0].name(), "bad");
+  EXPECT_FALSE(models[0].has_shape());
+  EXPECT_THAT(models[0].error(), HasSubstr("bert"));
+  EXPECT_THAT(models[0].error(), Not(HasSubstr(folder.path())));
+  EXPECT_EQ(models[1].name(), "tiny");
+  EXPECT_EQ(models[1].error(), "");
+  EXPECT_EQ(models[1].shape().layers(), 4);
+  EXPECT_EQ(models[1].shape().head_dim(), 16);
 }
 
 TEST(ModelsTest, TakesNamesNotPaths) {

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/unit/worker/trainer/collective/run_ranks.h"
+#include "tests/unit/worker/trainer/stress.h"
 
 namespace dropbp::trainer {
 namespace {
@@ -107,6 +108,55 @@ TEST(GradientReducerTest, SelectiveReductionEqualsDenseReductionWithZeros) {
   });
 }
 
+// A loss that reaches the parameters of `keep` and of unit -1, the later ones nearer to it.
+at::Tensor LossThrough(const std::vector<TrainableParameter>& parameters, const MaskRow& keep,
+                       double factor) {
+  at::Tensor loss = at::zeros({});
+  for (const TrainableParameter& parameter : parameters) {
+    if (parameter.unit >= 0 && !keep[parameter.unit]) continue;
+    loss = loss * 1.0 + (parameter.value * factor).sum();
+  }
+  return loss;
+}
+
+TEST(GradientReducerTest, BucketsStartWhileBackwardRunsAndSumTheSame) {
+  const std::vector<MaskRow> rows = {{true, false, false, true, false, false},
+                                     {true, false, true, false, false, false}};
+  RunRanks(2, [&](int rank, ProcessGroup* group) {
+    auto parameters = MakeParameters();
+    GradientReducer reducer(parameters, group);
+    LossThrough(parameters, MaskRow(kUnits, true), 0.25).backward();  // an earlier micro-step
+    reducer.Begin(std::vector<bool>(kUnits, true), rows[rank]);
+    LossThrough(parameters, rows[rank], rank + 1).backward();
+    ASSERT_TRUE(reducer.Finish().ok());
+    EXPECT_EQ(reducer.started_early(), 8u);
+    EXPECT_EQ(reducer.bytes_sent(), reducer.bytes_dense());
+    for (const TrainableParameter& parameter : parameters) {
+      float sum = 0.5;
+      for (int r = 0; r < 2; ++r) {
+        if (parameter.unit < 0 || rows[r][parameter.unit]) sum += static_cast<float>(r + 1);
+      }
+      EXPECT_TRUE(at::equal(parameter.value.grad(), at::full(parameter.value.sizes(), sum)))
+          << parameter.name;
+    }
+  });
+}
+
+TEST(GradientReducerTest, ARankWhoseBackwardReachesNothingStartsEverythingAtTheEnd) {
+  RunRanks(2, [&](int rank, ProcessGroup* group) {
+    auto parameters = MakeParameters();
+    GradientReducer reducer(parameters, group);
+    const MaskRow mine(kUnits, rank == 0);
+    reducer.Begin(MaskRow(kUnits, true), mine);
+    if (rank == 0) LossThrough(parameters, mine, 3).backward();
+    ASSERT_TRUE(reducer.Finish().ok());
+    EXPECT_EQ(reducer.started_early(), rank == 0 ? 8u : 0u);
+    for (const TrainableParameter& parameter : parameters) {
+      EXPECT_TRUE(at::equal(parameter.value.grad(), at::full(parameter.value.sizes(), 3.0f)));
+    }
+  });
+}
+
 TEST(GradientReducerTest, ASingleRankSendsNothingAndGivesLiveParametersAGradient) {
   auto parameters = MakeParameters();
   SetGradients(parameters, MaskRow(kUnits, false), 3);
@@ -118,14 +168,15 @@ TEST(GradientReducerTest, ASingleRankSendsNothingAndGivesLiveParametersAGradient
   EXPECT_FALSE(parameters[3].value.grad().defined());
 }
 
-// Random masks, everything but one unit dropped included: ranks never lose step with one another.
-TEST(GradientReducerTest, ThreeHundredRandomStepsEndWithoutAHang) {
+// A stress test, by default in a short form: random masks, everything but one unit dropped
+// included. Ranks never lose step with one another.
+TEST(GradientReducerTest, RandomStepsEndWithoutAHang) {
   std::vector<int64_t> bytes[3];
   RunRanks(3, [&](int rank, ProcessGroup* group) {
     auto parameters = MakeParameters();
     GradientReducer reducer(parameters, group, /*bucket_bytes=*/64);
     std::mt19937 random(5);
-    for (int step = 0; step < 300; ++step) {
+    for (int step = 0; step < StressSteps(300); ++step) {
       std::vector<MaskRow> rows(3, MaskRow(kUnits, false));
       const bool one_left = step % 10 == 0;
       for (MaskRow& row : rows) {

@@ -112,7 +112,7 @@ TEST_P(DroppingTest, GradientsEqualTheDetachReferenceBitForBit) {
         at::embedding(table.defined() ? table : parts.embedding.Get(), batch.ids.view({-1}));
     for (int unit = 0; unit < kUnits; ++unit) {
       if (mask[unit]) {
-        x = ResidualUnit(*parts.units[unit], x, context, /*keep=*/true);
+        x = ResidualUnit(*parts.units[unit], x, context, UnitMask());
       } else {
         x = x + parts.units[unit]->Forward(x.detach(), context, nullptr).detach();
       }
@@ -141,6 +141,127 @@ TEST_P(DroppingTest, GradientsEqualTheDetachReferenceBitForBit) {
       }
       own.value.mutable_grad().reset();
     }
+  }
+}
+
+// One pass over a batch of four whose first and second half have masks of their own.
+at::Tensor StepOfGroups(Decoder& decoder, const at::Tensor& ids, const at::Tensor& targets,
+                        const ForwardMasks& masks) {
+  ClearGradients(decoder);
+  const at::Tensor loss = decoder.LossSum(decoder.ForwardGroups(ids, masks), targets);
+  if (loss.requires_grad()) loss.backward();
+  return loss.detach();
+}
+
+TEST_P(DroppingTest, LossOfABatchDoesNotDependOnTheMasksOfItsGroupsBitForBit) {
+  for (const char* dtype : {"fp32", "bf16"}) {
+    const auto decoder = SmallDecoder(SmallOptions(GetParam(), dtype));
+    const SmallBatch batch = MakeBatch();
+    const at::Tensor whole = StepOfGroups(*decoder, batch.ids, batch.targets, {});
+    for (const MaskRow& mask : Masks()) {
+      const ForwardMasks masks{.rows = {Masks()[1], mask}};
+      EXPECT_TRUE(at::equal(StepOfGroups(*decoder, batch.ids, batch.targets, masks), whole));
+    }
+  }
+}
+
+// Loss and gradients are sums over sequences, so a batch of groups adds up what its groups give
+// alone, each under its own mask.
+TEST_P(DroppingTest, GradientsOfGroupsAddUpThoseOfEachGroupAlone) {
+  const auto decoder = SmallDecoder(SmallOptions(GetParam()));
+  const SmallBatch batch = MakeBatch();
+  const at::Tensor ids = at::cat({batch.ids, batch.ids.flip(0) + 1}).remainder(101);
+  const at::Tensor targets = at::cat({batch.targets, batch.targets.flip(0)});
+  for (const MaskRow& mask : Masks()) {
+    for (const MaskRow& other : {Masks()[1], Masks()[2]}) {
+      std::vector<at::Tensor> expected(decoder->trainable().size());
+      for (int group = 0; group < 2; ++group) {
+        StepOfGroups(*decoder, ids.narrow(0, 2 * group, 2), targets.narrow(0, 2 * group, 2),
+                     {.rows = {group == 0 ? mask : other}});
+        const std::vector<at::Tensor> part = Gradients(*decoder);
+        for (size_t i = 0; i < part.size(); ++i) {
+          if (!part[i].defined()) continue;
+          expected[i] = expected[i].defined() ? expected[i] + part[i] : part[i].clone();
+        }
+      }
+      StepOfGroups(*decoder, ids, targets, {.rows = {mask, other}});
+      const std::vector<at::Tensor> sums = Gradients(*decoder);
+      for (size_t i = 0; i < sums.size(); ++i) {
+        const std::string& name = decoder->trainable()[i].name;
+        ASSERT_EQ(sums[i].defined(), expected[i].defined()) << name;
+        if (!sums[i].defined()) continue;
+        EXPECT_LE((sums[i] - expected[i]).abs().max().item<float>(),
+                  1e-5 * expected[i].abs().max().item<float>())
+            << name;
+      }
+    }
+  }
+}
+
+TEST_P(DroppingTest, ACotangentScaleMultipliesWhatEntersTheBranchOnly) {
+  const auto decoder = SmallDecoder(SmallOptions(GetParam()));
+  const SmallBatch batch = MakeBatch();
+  StepOfGroups(*decoder, batch.ids, batch.targets, {.rows = {Masks()[2]}});
+  const std::vector<at::Tensor> plain = Gradients(*decoder);
+  ForwardMasks masks{.rows = {Masks()[2]}, .cotangent_scales = std::vector<double>(kUnits, 1)};
+  masks.cotangent_scales[0] = 4;
+  StepOfGroups(*decoder, batch.ids, batch.targets, masks);
+  const std::vector<at::Tensor> scaled = Gradients(*decoder);
+  for (size_t i = 0; i < plain.size(); ++i) {
+    const TrainableParameter& parameter = decoder->trainable()[i];
+    if (parameter.unit == 0) {
+      EXPECT_TRUE(at::equal(plain[i] * 4, scaled[i])) << parameter.name;
+    } else if (plain[i].defined() && parameter.name.find("embed") == std::string::npos) {
+      EXPECT_TRUE(at::equal(plain[i], scaled[i])) << parameter.name;
+    }
+  }
+}
+
+TEST_P(DroppingTest, AScaledBranchPassesTheScaledCotangentDown) {
+  const auto decoder = SmallDecoder(SmallOptions(GetParam()));
+  const SmallBatch batch = MakeBatch();
+  const auto below = [&](double scale) {
+    ForwardMasks masks{.rows = {MaskRow(kUnits, true)},
+                       .cotangent_scales = std::vector<double>(kUnits, 1)};
+    masks.cotangent_scales[5] = scale;
+    StepOfGroups(*decoder, batch.ids, batch.targets, masks);
+    return Gradients(*decoder);
+  };
+  // Unit 4's gradient is linear in the scale of unit 5: part through the residual path, part
+  // through the branch.
+  const std::vector<at::Tensor> none = below(0), one = below(1), two = below(2);
+  for (size_t i = 0; i < none.size(); ++i) {
+    if (decoder->trainable()[i].unit != 4) continue;
+    const at::Tensor expected = 2 * one[i] - none[i];
+    EXPECT_LE((two[i] - expected).abs().max().item<float>(),
+              1e-5 * expected.abs().max().item<float>());
+    EXPECT_FALSE(at::equal(none[i], one[i]));
+  }
+}
+
+// What makes the `unbiased` estimator so: units dropped independently, each with probability 1/2,
+// and cotangents doubled. All 64 masks are equally likely.
+TEST_P(DroppingTest, TheMeanOverAllMasksWithScaledCotangentsIsTheGradient) {
+  const auto decoder = SmallDecoder(SmallOptions(GetParam()));
+  const SmallBatch batch = MakeBatch();
+  Step(*decoder, {});
+  const std::vector<at::Tensor> plain = Gradients(*decoder);
+  std::vector<at::Tensor> means;
+  for (const at::Tensor& gradient : plain) means.push_back(at::zeros_like(gradient, at::kDouble));
+  for (uint32_t bits = 0; bits < 1u << kUnits; ++bits) {
+    ForwardMasks masks{.rows = {MaskRow(kUnits)},
+                       .cotangent_scales = std::vector<double>(kUnits, 2)};
+    for (int unit = 0; unit < kUnits; ++unit) masks.rows[0][unit] = (bits >> unit & 1) != 0;
+    StepOfGroups(*decoder, batch.ids, batch.targets, masks);
+    const std::vector<at::Tensor> gradients = Gradients(*decoder);
+    for (size_t i = 0; i < means.size(); ++i) {
+      if (gradients[i].defined()) means[i] += gradients[i].to(at::kDouble) / (1 << kUnits);
+    }
+  }
+  for (size_t i = 0; i < means.size(); ++i) {
+    EXPECT_LE((means[i] - plain[i]).abs().max().item<double>(),
+              1e-5 * plain[i].abs().max().item<double>())
+        << decoder->trainable()[i].name;
   }
 }
 

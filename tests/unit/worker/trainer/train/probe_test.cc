@@ -2,12 +2,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/plan/plan_stages.h"
 #include "tests/unit/worker/trainer/train/tiny_job.h"
 #include "worker/trainer/train/sensitivity.h"
 
 namespace dropbp::trainer {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::SizeIs;
 
 JobSpec QuadraticSpec() {
@@ -23,8 +25,10 @@ StepBatch ProbeBatch(const JobSpec& spec, const std::vector<data::Sample>& sampl
   return BatchLoader(samples, spec.training, 0, 1, at::kCPU).LoadProbe(2, 4);
 }
 
+class ProbeMeasureTest : public ::testing::TestWithParam<ProbeMeasure> {};
+
 // Adapter dropout is on, so that a probe that drew from the generators would show.
-TEST(ProbeTest, LeavesNoTrace) {
+TEST_P(ProbeMeasureTest, LeavesNoTrace) {
   JobSpec spec = TinySpec();
   spec.lora.dropout = 0.2;
   spec.dropbp.drop_rate = 0.5;
@@ -33,7 +37,7 @@ TEST(ProbeTest, LeavesNoTrace) {
   const auto probed = TrainTiny(spec, 1, [&](TinyRank& rank, ProcessGroup*) {
     if (rank.trainer->next_step() != 3) return;
     const auto report =
-        ProbeSensitivity(*rank.model, ProbeBatch(spec, samples), 3, MeasureByDefinition, nullptr);
+        ProbeSensitivity(*rank.model, ProbeBatch(spec, samples), 3, GetParam(), nullptr);
     ASSERT_TRUE(report.ok()) << report.status();
     for (const auto& parameter : rank.model->trainable())
       EXPECT_FALSE(parameter.value.grad().defined());
@@ -41,7 +45,7 @@ TEST(ProbeTest, LeavesNoTrace) {
   EXPECT_EQ(plain[0].weight_hashes, probed[0].weight_hashes);
 }
 
-TEST(ProbeTest, KeepsGradientsThatWereThereAndTheGenerator) {
+TEST_P(ProbeMeasureTest, KeepsGradientsThatWereThereAndTheGenerator) {
   const JobSpec spec = TinySpec();
   const auto samples = TinySamples();
   const auto model = TinyModel(spec);
@@ -51,10 +55,43 @@ TEST(ProbeTest, KeepsGradientsThatWereThereAndTheGenerator) {
   at::manual_seed(5);
   const at::Tensor expected = at::rand({4});
   at::manual_seed(5);
-  MeasureByDefinition(*model, ProbeBatch(spec, samples), {0, 3});
+  GetParam()(*model, ProbeBatch(spec, samples), {0, 3});
   EXPECT_TRUE(at::equal(at::rand({4}), expected));
   for (const auto& parameter : model->trainable()) {
     EXPECT_TRUE(at::equal(parameter.value.grad(), at::ones(parameter.value.sizes())));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Measures, ProbeMeasureTest,
+                         ::testing::Values(&MeasureByDefinition, &MeasureBySuffixes),
+                         [](const auto& info) {
+                           return info.param == &MeasureByDefinition ? "ByDefinition"
+                                                                     : "BySuffixes";
+                         });
+
+// Two micro-batches, so that gradients are summed; full fine-tuning has tensors below, above and
+// beside the units, one of them (the tied head) in two places.
+TEST(ProbeTest, SuffixesEqualTheDefinitionBitForBitWithAFractionOfTheWork) {
+  at::set_num_threads(1);
+  for (const char* method : {"lora", "full"}) {
+    for (const char* dtype : {"fp32", "bf16"}) {
+      JobSpec spec = TinySpec();
+      spec.method = method;
+      spec.dtype = dtype;
+      const auto samples = TinySamples();
+      const auto model = TinyModel(spec);
+      const StepBatch batch = ProbeBatch(spec, samples);
+      ASSERT_THAT(batch.micro_batches, SizeIs(2));
+      const std::vector<int> units = {0, 1, 2, 3, 4, 5};
+      const ProbeNorms expected = MeasureByDefinition(*model, batch, units);
+      const ProbeNorms fast = MeasureBySuffixes(*model, batch, units);
+      EXPECT_EQ(fast.base, expected.base) << method << " " << dtype;
+      EXPECT_EQ(fast.dropped, expected.dropped) << method << " " << dtype;
+      EXPECT_EQ(expected.unit_forwards, 2 * (kTinyUnits + 1) * kTinyUnits);
+      EXPECT_EQ(expected.unit_backwards, 2 * kTinyUnits * kTinyUnits);
+      EXPECT_EQ(fast.unit_forwards, 2 * kTinyUnits);
+      EXPECT_EQ(fast.unit_backwards, 2 * kTinyUnits * (kTinyUnits + 1) / 2);
+    }
   }
 }
 
@@ -90,7 +127,8 @@ TEST(ProbeTest, RanksShareTheWorkAndComeToTheSamePlanAsTheCoordinator) {
   JobSpec spec = QuadraticSpec();
   spec.resources.ranks = 2;
   const LayerTable table = *BuildLayerTable(TinyConfig().shape, spec, spec.dataset.max_length);
-  const DropPlan plan = *MakeProbedPlan(table, spec, report);
+  const std::vector<PlanStage> stages = PlanStages(spec, spec.training.steps);
+  const DropPlan plan = *MakeStagePlan(table, spec, stages.back(), *SensitivitiesOf(report));
   for (const TinyRank& rank : two) {
     ASSERT_THAT(rank.link->plans, SizeIs(2));
     EXPECT_EQ(PlanHash(rank.link->plans[1]), PlanHash(plan));
@@ -106,6 +144,17 @@ TEST(ProbeTest, RanksShareTheWorkAndComeToTheSamePlanAsTheCoordinator) {
     EXPECT_NEAR(one[0].link->probes[0].base_norms[i], report.base_norms[i],
                 1e-4 * report.base_norms[i]);
   }
+}
+
+TEST(ProbeTest, RunsAgainEveryGivenNumberOfSteps) {
+  JobSpec spec = QuadraticSpec();
+  spec.dropbp.probe_every = 3;
+  const auto ranks = TrainTiny(spec, 2);
+  std::vector<int64_t> steps;
+  for (const ProbeReport& report : ranks[0].link->probes) steps.push_back(report.step);
+  EXPECT_THAT(steps, ElementsAre(2, 5, 8));
+  EXPECT_EQ(ranks[0].link->steps.back().plan_version, 4);
+  EXPECT_EQ(ranks[0].weight_hashes, ranks[1].weight_hashes);
 }
 
 TEST(ProbeTest, EveryStepCostsThePlannedFlopsAfterTheProbeToo) {

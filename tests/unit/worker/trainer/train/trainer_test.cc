@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "tests/unit/worker/trainer/collective/run_ranks.h"
+#include "tests/unit/worker/trainer/stress.h"
 #include "tests/unit/worker/trainer/train/tiny_job.h"
 #include "worker/trainer/optim/adamw.h"
 
@@ -183,14 +184,84 @@ TEST(TrainerTest, DroppedParametersKeepTheirMomentsAndStepCounts) {
   }
 }
 
-TEST(TrainerTest, AlmostEverythingDroppedRunsThreeHundredStepsWithoutAHang) {
+// The same with `advance`: every parameter takes part in every step, and one that was dropped moves
+// on by its moments.
+TEST(TrainerTest, DroppedParametersAdvanceIfAsked) {
+  JobSpec spec = DropSpec(0.7, "shared");
+  spec.training.micro_batch_size = 8;
+  const auto skipped = TrainTiny(spec, 1);
+  spec.dropbp.dropped_update = "advance";
+  const auto advanced = TrainTiny(spec, 1);
+  for (const auto& state : advanced[0].trainer->optimizer().states()) {
+    EXPECT_EQ(state.step.item<float>(), kTinySteps);
+  }
+  EXPECT_NE(skipped[0].weight_hashes, advanced[0].weight_hashes);
+}
+
+// Reference: the gradient of a step, its units' parts multiplied by rows / rows that keep the unit.
+// AdamW's first step moves by the sign alone, so plain gradients are compared through the norm.
+TEST(TrainerTest, TheOwnEstimatorDividesAUnitsGradientByItsShareOfTheRows) {
+  JobSpec spec = DropSpec(0.5, "balanced");
+  spec.training.steps = 1;
+  spec.training.max_grad_norm = 0;
+  const auto paper = TrainTiny(spec, 1);
+  spec.dropbp.estimator = "own";
+  const auto own = TrainTiny(spec, 1);
+  const MaskPlan masks(own[0].link->plans[0], static_cast<uint64_t>(spec.training.seed),
+                       MaskRows(spec));
+  const std::vector<MaskRow> rows = masks.Draw(0);
+  ASSERT_THAT(rows, SizeIs(8));
+  const auto& parameters = own[0].model->trainable();
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    double kept = 0;
+    for (const MaskRow& row : rows) kept += row[parameters[i].unit] ? 1 : 0;
+    const at::Tensor expected =
+        paper[0].trainer->optimizer().states()[i].first_moment * (8.0 / kept);
+    const at::Tensor found = own[0].trainer->optimizer().states()[i].first_moment;
+    EXPECT_LE((found - expected).abs().max().item<float>(),
+              1e-5 * expected.abs().max().item<float>())
+        << parameters[i].name;
+  }
+}
+
+TEST(TrainerTest, TheUnbiasedEstimatorChangesGradientsAndNotTheLoss) {
+  JobSpec spec = DropSpec(0.5, "balanced");
+  const auto paper = TrainTiny(spec, 2);
+  spec.dropbp.estimator = "unbiased";
+  const auto unbiased = TrainTiny(spec, 2);
+  EXPECT_EQ(unbiased[0].weight_hashes, unbiased[1].weight_hashes);
+  EXPECT_GT(unbiased[0].link->steps[0].grad_norm, paper[0].link->steps[0].grad_norm);
+  EXPECT_EQ(unbiased[0].link->steps[0].loss, paper[0].link->steps[0].loss);
+}
+
+TEST(TrainerTest, AScheduleTakesTheTargetThroughItsStages) {
+  JobSpec spec = DropSpec(0.6, "balanced");
+  spec.training.steps = 20;
+  spec.dropbp.schedule = "ramp";
+  spec.dropbp.schedule_share = 0.5;
+  const auto ranks = TrainTiny(spec, 2);
+  const std::vector<PlanStage> stages = PlanStages(ranks[0].link->assignment().spec, 20);
+  ASSERT_THAT(ranks[0].link->plans, SizeIs(stages.size()));
+  EXPECT_EQ(ranks[0].link->steps.front().backward_flops_saved, 0);
+  EXPECT_GT(ranks[0].link->steps.back().backward_flops_saved, 0);
+  for (const StepReport& report : ranks[1].link->steps) {
+    const DropPlan& plan = ranks[1].link->plans[report.plan_version - 1];
+    EXPECT_NEAR(
+        report.backward_flops_saved / (report.backward_flops_done + report.backward_flops_saved),
+        plan.planned, 1e-12);
+  }
+  EXPECT_EQ(ranks[0].weight_hashes, ranks[1].weight_hashes);
+}
+
+// A stress test, by default in a short form.
+TEST(TrainerTest, AlmostEverythingDroppedRunsWithoutAHang) {
   JobSpec spec = DropSpec(0.9, "balanced");
-  spec.training.steps = 300;
+  spec.training.steps = StressSteps(300);
   spec.training.global_batch_size = 2;
   spec.training.micro_batch_size = 1;
   spec.training.learning_rate = 1e-4;
   const auto ranks = TrainTiny(spec, 2);
-  EXPECT_THAT(ranks[0].weight_hashes, SizeIs(300));
+  EXPECT_THAT(ranks[0].weight_hashes, SizeIs(spec.training.steps));
   EXPECT_EQ(ranks[0].weight_hashes, ranks[1].weight_hashes);
 }
 

@@ -1,0 +1,101 @@
+// The cost model against what really runs: matrix products are counted while a unit runs backward.
+#include <ATen/record_function.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+
+#include "core/plan/layer_table.h"
+#include "tests/unit/worker/trainer/model/small_decoder.h"
+
+namespace dropbp::trainer {
+namespace {
+
+// FLOPs of matrix products, by the name of the operator.
+std::map<std::string, int64_t>& Counts() {
+  static std::map<std::string, int64_t> counts;
+  return counts;
+}
+
+// [..., m, k] x [..., k, n] for the operators whose operands start at argument `first`.
+int64_t ProductFlops(const at::RecordFunction& call, size_t first, bool transposed) {
+  const at::Tensor& a = call.inputs()[first].toTensor();
+  const at::Tensor& b = call.inputs()[first + 1].toTensor();
+  return 2 * a.numel() * (transposed ? b.size(0) : b.size(-1));
+}
+
+std::unique_ptr<at::ObserverContext> Count(const at::RecordFunction& call) {
+  const std::string name = call.name();
+  if (name == "aten::mm" || name == "aten::bmm") {
+    Counts()[name] += ProductFlops(call, 0, false);
+  } else if (name == "aten::addmm_" || name == "aten::baddbmm_" || name == "aten::addmm") {
+    Counts()[name] += ProductFlops(call, 1, false);
+  } else if (name == "mkldnn::_linear_pointwise") {
+    Counts()[name] += ProductFlops(call, 0, true);
+  }
+  return nullptr;
+}
+
+// Counts from its construction to its end.
+class Counting {
+ public:
+  Counting()
+      : handle_(
+            at::addThreadLocalCallback(at::RecordFunctionCallback(&Count).needsInputs(true).scopes(
+                {at::RecordScope::FUNCTION}))) {
+    Counts().clear();
+  }
+  ~Counting() { at::removeCallback(handle_); }
+
+  // Attention's scores and mix are batched products, one for each head; everything else is not.
+  static int64_t Attention() { return Counts()["aten::bmm"] + Counts()["aten::baddbmm_"]; }
+  static int64_t Linear() {
+    int64_t sum = 0;
+    for (const auto& [name, flops] : Counts()) sum += flops;
+    return sum - Attention();
+  }
+
+ private:
+  at::CallbackHandle handle_;
+};
+
+class FlopsTest : public ::testing::TestWithParam<std::string> {};
+
+// Scores and mix cost 8 * T * heads * head_dim by the formula: the four products of their gradient.
+// What runs has a fifth, since scores are computed again instead of being kept.
+TEST_P(FlopsTest, BackwardOfEveryUnitCostsWhatTheTableSays) {
+  const auto decoder = SmallDecoder(SmallOptions(GetParam()));
+  const SmallBatch batch = MakeBatch();
+  const ModelShape shape = decoder->config().shape;
+  JobSpec spec;
+  spec.method = GetParam();
+  spec.lora.rank = 4;
+  const int64_t length = batch.ids.size(1);
+  const LayerTable table = BuildLayerTable(shape, spec, length).value();
+  const int64_t tokens = batch.ids.numel();
+  const int64_t scores_and_mix = 8 * length * shape.attention_heads * shape.head_dim;
+
+  const auto walk = decoder->Walk(batch.ids, batch.targets, 1);
+  BackwardWalk::Gradients gradients(decoder->trainable().size());
+  at::Tensor cotangent = walk->Top(gradients);
+  for (int unit = static_cast<int>(table.units.size()) - 1; unit >= 0; --unit) {
+    const Unit& row = table.units[unit];
+    const bool attention = row.kind == UnitKind::kAttention;
+    const Counting counting;
+    cotangent = walk->Through(unit, cotangent, gradients);
+    const int64_t linear_of_table = row.backward_flops - (attention ? scores_and_mix : 0);
+    // Nothing below unit 0 is trained with adapters: its input's gradient is left out.
+    if (unit == 0 && GetParam() == "lora") {
+      EXPECT_LT(Counting::Linear(), tokens * linear_of_table);
+    } else {
+      EXPECT_EQ(Counting::Linear(), tokens * linear_of_table) << "unit " << unit;
+    }
+    EXPECT_EQ(Counting::Attention(), attention ? tokens * scores_and_mix * 5 / 4 : 0) << unit;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Methods, FlopsTest, ::testing::Values("lora", "full"),
+                         [](const auto& info) { return info.param; });
+
+}  // namespace
+}  // namespace dropbp::trainer

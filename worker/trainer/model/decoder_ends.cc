@@ -1,0 +1,72 @@
+#include "worker/trainer/model/decoder_ends.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "core/base/check.h"
+#include "worker/trainer/model/elementwise.h"
+#include "worker/trainer/model/recorded.h"
+
+namespace dropbp::trainer {
+namespace {
+
+// Sequences of the groups that keep `unit`.
+std::vector<int64_t> KeptSequences(const std::vector<MaskRow>& rows, size_t unit, int64_t batch) {
+  const int64_t size = batch / static_cast<int64_t>(rows.size());
+  std::vector<int64_t> kept;
+  for (int64_t sequence = 0; sequence < batch; ++sequence) {
+    if (rows[sequence / size][unit]) kept.push_back(sequence);
+  }
+  return kept;
+}
+
+}  // namespace
+
+at::Tensor Embed(const DecoderParts& parts, const at::Tensor& ids) {
+  const at::Tensor flat = ids.to(parts.device).reshape({-1});
+  const at::Tensor& leaf = parts.embedding.leaf();
+  if (!AnyRequiresGrad({leaf})) return parts.embedding.Get().index_select(0, flat);
+  return at::embedding(leaf, flat).to(parts.dtype);
+}
+
+at::Tensor FinalNorm(const DecoderParts& parts, const at::Tensor& x) {
+  std::vector<at::Tensor> inputs = {x};
+  if (parts.norm.leaf().defined()) inputs.push_back(parts.norm.leaf());
+  const bool record = AnyRequiresGrad(inputs);
+  RmsNormResult normed;
+  {
+    at::NoGradGuard no_grad;
+    normed = RmsNorm(x, parts.norm.Get(), parts.config.rms_norm_eps);
+  }
+  if (!record) return normed.y;
+  const auto backward = [norm = parts.norm, x, inverse_rms = normed.inverse_rms](
+                            const at::Tensor& dy, const std::vector<bool>& needed) {
+    std::vector<at::Tensor> grads(needed.size());
+    if (needed[0]) grads[0] = RmsNormInputGrad(dy, x, norm.Get(), inverse_rms);
+    if (needed.size() > 1 && needed[1]) grads[1] = RmsNormWeightGrad(dy, x, inverse_rms);
+    return grads;
+  };
+  return Recorded(normed.y, inputs, backward);
+}
+
+std::vector<UnitMask> UnitMasks(const ForwardMasks& masks, int64_t batch,
+                                const DecoderParts& parts) {
+  const size_t units = parts.units.size();
+  std::vector<UnitMask> list(units);
+  for (const MaskRow& row : masks.rows) DROPBP_CHECK(row.size() == units);
+  if (!masks.rows.empty()) DROPBP_CHECK(batch % static_cast<int64_t>(masks.rows.size()) == 0);
+  DROPBP_CHECK(masks.cotangent_scales.empty() || masks.cotangent_scales.size() == units);
+  for (size_t unit = 0; unit < units; ++unit) {
+    UnitMask& mask = list[unit];
+    if (!masks.cotangent_scales.empty()) mask.cotangent_scale = masks.cotangent_scales[unit];
+    if (masks.rows.empty()) continue;
+    const std::vector<int64_t> kept = KeptSequences(masks.rows, unit, batch);
+    if (static_cast<int64_t>(kept.size()) == batch) continue;
+    mask.kept = kept.empty() ? UnitMask::Kept::kNone : UnitMask::Kept::kSome;
+    if (!kept.empty()) mask.sequences = at::tensor(kept, at::kLong).to(parts.device);
+  }
+  return list;
+}
+
+}  // namespace dropbp::trainer

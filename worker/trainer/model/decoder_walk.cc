@@ -1,0 +1,67 @@
+#include "worker/trainer/model/decoder_walk.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "worker/trainer/model/decoder_ends.h"
+#include "worker/trainer/model/token_loss.h"
+
+namespace dropbp::trainer {
+
+DecoderWalk::DecoderWalk(DecoderParts& parts, const at::Tensor& ids, const at::Tensor& targets,
+                         double count, const ForwardContext& context)
+    : parts_(parts), embedded_(Embed(parts, ids)), tapes_(parts.units.size()) {
+  {
+    at::NoGradGuard no_grad;
+    at::Tensor x = embedded_.detach();
+    for (size_t unit = 0; unit < parts.units.size(); ++unit) {
+      x = parts.units[unit]->Forward(x, context, &tapes_[unit]).add_(x);
+    }
+    top_ = x;
+  }
+  top_.set_requires_grad(true);
+  loss_ = TokenLossSum(FinalNorm(parts, top_), targets.reshape({-1}), parts.head) / count;
+  for (size_t i = 0; i < parts.trainable.size(); ++i) {
+    index_of_[parts.trainable[i].value.unsafeGetTensorImpl()] = i;
+  }
+}
+
+void DecoderWalk::Add(const at::Tensor& leaf, const at::Tensor& gradient,
+                      Gradients& gradients) const {
+  if (!gradient.defined()) return;
+  at::Tensor& sum = gradients[index_of_.at(leaf.unsafeGetTensorImpl())];
+  // Out of place: what is there may be shared with other walks.
+  sum = sum.defined() ? sum + gradient : gradient;
+}
+
+at::Tensor DecoderWalk::Top(Gradients& gradients) {
+  std::vector<at::Tensor> inputs = {top_};
+  for (const ComputeCopy* copy : {&parts_.norm, &parts_.head}) {
+    if (copy->leaf().defined()) inputs.push_back(copy->leaf());
+  }
+  const auto grads = torch::autograd::grad({loss_}, inputs, /*grad_outputs=*/{},
+                                           /*retain_graph=*/true);
+  at::NoGradGuard no_grad;
+  for (size_t i = 1; i < inputs.size(); ++i) Add(inputs[i], grads[i], gradients);
+  return grads[0];
+}
+
+at::Tensor DecoderWalk::Through(int unit, const at::Tensor& dy, Gradients& gradients) {
+  at::NoGradGuard no_grad;
+  Branch& branch = *parts_.units[unit];
+  const bool input_needed = unit > 0 || embedded_.requires_grad();
+  std::vector<at::Tensor> grads = branch.Backward(tapes_[unit], dy, input_needed);
+  const std::vector<at::Tensor> parameters = branch.parameters();
+  for (size_t i = 0; i < parameters.size(); ++i) Add(parameters[i], grads[1 + i], gradients);
+  return input_needed ? grads[0].add_(dy) : at::Tensor();
+}
+
+void DecoderWalk::Bottom(const at::Tensor& dx, Gradients& gradients) {
+  if (!embedded_.requires_grad()) return;
+  const auto grads = torch::autograd::grad({embedded_}, {parts_.embedding.leaf()}, {dx},
+                                           /*retain_graph=*/true);
+  at::NoGradGuard no_grad;
+  Add(parts_.embedding.leaf(), grads[0], gradients);
+}
+
+}  // namespace dropbp::trainer
