@@ -66,6 +66,16 @@ absl::StatusOr<v1::Job> JobClient::CreateJob(v1::CreateJobRequest request) {
   return job;
 }
 
+absl::StatusOr<v1::PlanJobResponse> JobClient::PlanJob(const v1::PlanJobRequest& request) {
+  v1::PlanJobResponse response;
+  RETURN_IF_ERROR(Retry(settings_.retry, absl::InfiniteFuture(), [&] {
+    return Call(
+        [&](grpc::ClientContext& context) { return jobs_->PlanJob(&context, request, &response); },
+        settings_.call_timeout);
+  }));
+  return response;
+}
+
 absl::StatusOr<v1::Job> JobClient::GetJob(const std::string& job_id) {
   v1::GetJobRequest request;
   request.set_job_id(job_id);

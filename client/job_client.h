@@ -41,6 +41,7 @@ class JobClient {
 
   // With an empty request_id a random one is sent, so that a retry cannot create a second job.
   absl::StatusOr<v1::Job> CreateJob(v1::CreateJobRequest request);
+  absl::StatusOr<v1::PlanJobResponse> PlanJob(const v1::PlanJobRequest& request);
   absl::StatusOr<v1::Job> GetJob(const std::string& job_id);
   // One page.
   absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request);

@@ -67,6 +67,15 @@ absl::Status LoadDataset(JobInput& input) {
   return absl::OkStatus();
 }
 
+// Every rule but the one that asks for a data set.
+absl::StatusOr<JobInput> CheckWithoutDataset(const JobInput& input) {
+  std::vector<FieldViolation> violations = ValidateJobSpec(input.job.spec);
+  std::erase_if(violations,
+                [](const FieldViolation& one) { return one.field == "dataset.artifact"; });
+  if (!violations.empty()) return InvalidFields(violations);
+  return input;
+}
+
 absl::StatusOr<JobInput> Load(const JobArguments& arguments) {
   RETURN_IF_ERROR(CheckIsFile(arguments.file, "job file"));
   ASSIGN_OR_RETURN(std::string yaml, ReadFile(arguments.file, kMaxJobFileBytes));
@@ -74,8 +83,14 @@ absl::StatusOr<JobInput> Load(const JobArguments& arguments) {
   ASSIGN_OR_RETURN(input.job, ParseJobFile(yaml, arguments.file));
   RETURN_IF_ERROR(ApplyArguments(arguments, input.job));
   input.dataset_path = DatasetPath(arguments, input.job);
+  const bool named = !arguments.dataset.empty();
+  if (!arguments.dataset_needed && !named && !fs::exists(input.dataset_path)) {
+    input.dataset_path.clear();
+  }
   if (!input.dataset_path.empty()) {
     RETURN_IF_ERROR(LoadDataset(input));
+  } else if (!arguments.dataset_needed) {
+    if (input.job.spec.dataset.artifact.empty()) return CheckWithoutDataset(input);
   } else if (input.job.spec.dataset.artifact.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat(arguments.file,

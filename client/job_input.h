@@ -16,6 +16,7 @@ struct JobArguments {
   std::string dataset;            // --dataset; relative to the current folder
   std::vector<std::string> sets;  // --set
   std::string name;               // --name
+  bool dataset_needed = true;     // false: a missing data set is no error
 };
 
 struct JobInput {

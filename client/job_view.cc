@@ -5,7 +5,6 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "client/format.h"
-#include "client/plots.h"
 #include "client/progress.h"
 #include "client/table.h"
 
@@ -70,18 +69,6 @@ void AddData(const v1::DatasetReport& report, Properties& table) {
     table.Add("left out", absl::StrCat(report.dropped(), " samples, too long"));
 }
 
-std::string KindName(v1::UnitPlan::Kind kind) {
-  return kind == v1::UnitPlan::ATTENTION ? "attention" : "mlp";
-}
-
-constexpr int kPlotWidth = 30;
-
-std::string PlotOf(const v1::UnitPlan& unit, const Sink& sink) {
-  std::string bar = Bar(unit.drop_rate(), kPlotWidth, sink.unicode);
-  absl::StripTrailingAsciiWhitespace(&bar);
-  return bar;
-}
-
 }  // namespace
 
 void PrintJob(const v1::Job& job, const Sink& sink) {
@@ -113,34 +100,6 @@ void PrintJobs(const std::vector<v1::Job>& jobs, absl::Time now, const Sink& sin
                begun ? FormatLoss(progress.loss()) : "-",
                FormatPercent(job.spec().dropbp().drop_rate()),
                FormatSeconds(now - FromProto(job.create_time())), job.spec().model()});
-  }
-  table.Print(sink);
-}
-
-void PrintPlan(const v1::Job& job, const Sink& sink) {
-  const v1::DropPlan& plan = job.plan();
-  Properties summary;
-  summary.Add("job", job.job_id());
-  summary.Add("drop rate", DropRates(plan));
-  summary.Add("in force", absl::StrCat("from step ", plan.first_step(), ", ", plan.rows(),
-                                       " mask rows a step"));
-  summary.Add("speed limit",
-              absl::StrFormat("%.2fx of drop rate 0, from FLOPs alone", plan.speed_limit()));
-  summary.Print(sink);
-  sink.stream << '\n';
-  Table table({{"UNIT", Align::kRight},
-               {"LAYER", Align::kRight},
-               {"KIND"},
-               {"FLOPS/TOKEN", Align::kRight},
-               {"SENSITIVITY", Align::kRight},
-               {"DROP RATE", Align::kRight},
-               {""}});
-  for (int u = 0; u < plan.units_size(); ++u) {
-    const v1::UnitPlan& unit = plan.units(u);
-    table.Add({absl::StrCat(u), absl::StrCat(unit.layer()), KindName(unit.kind()),
-               FormatCount(static_cast<double>(unit.backward_flops())),
-               unit.has_sensitivity() ? absl::StrFormat("%.3g", unit.sensitivity()) : "-",
-               absl::StrFormat("%.3f", unit.drop_rate()), Cell(PlotOf(unit, sink), Colour::kBlue)});
   }
   table.Print(sink);
 }

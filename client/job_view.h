@@ -16,8 +16,4 @@ void PrintJob(const v1::Job& job, const Sink& sink);
 // One line a job. `now` gives the ages.
 void PrintJobs(const std::vector<v1::Job>& jobs, absl::Time now, const Sink& sink);
 
-// The drop rates in force: a summary and one line a unit with cost, sensitivity, drop rate and its
-// bar.
-void PrintPlan(const v1::Job& job, const Sink& sink);
-
 }  // namespace dropbp::client

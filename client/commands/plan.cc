@@ -1,17 +1,28 @@
+#include <fstream>
+
 #include "absl/strings/str_cat.h"
 #include "client/commands/command.h"
 #include "client/commands/commands.h"
 #include "client/errors.h"
 #include "client/format.h"
-#include "client/job_view.h"
+#include "client/job_input.h"
+#include "client/job_options.h"
 #include "client/json.h"
+#include "client/plan_view.h"
+#include "proto/support/job_spec_proto.h"
 
 namespace dropbp::client {
 namespace {
 
-absl::StatusOr<ExitCode> Plan(Session& session, const JobOptions& options) {
+struct Options {
+  std::string job_id;
+  bool dry_run = false;
+  JobArguments job;
+};
+
+absl::StatusOr<ExitCode> ShowPlan(Session& session, const std::string& job_id) {
   ASSIGN_OR_RETURN(auto client, session.Connect());
-  ASSIGN_OR_RETURN(const v1::Job job, client->GetJob(options.job_id));
+  ASSIGN_OR_RETURN(const v1::Job job, client->GetJob(job_id));
   if (!job.has_plan()) {
     return WithNextStep(
         absl::FailedPreconditionError(absl::StrCat(
@@ -27,16 +38,59 @@ absl::StatusOr<ExitCode> Plan(Session& session, const JobOptions& options) {
   return ExitCode::kOk;
 }
 
+// Lines with text: the samples of a data set, but for those that a check leaves out. 0 without a
+// file.
+int64_t CountSamples(const std::string& path) {
+  std::ifstream file(path);
+  int64_t samples = 0;
+  for (std::string line; std::getline(file, line);) samples += line.empty() ? 0 : 1;
+  return samples;
+}
+
+absl::StatusOr<ExitCode> ShowDryPlan(Session& session, const Options& options) {
+  ASSIGN_OR_RETURN(const JobInput input, LoadJob(options.job));
+  v1::PlanJobRequest request;
+  *request.mutable_spec() = JobSpecToProto(input.job.spec);
+  if (!input.dataset_path.empty()) request.set_samples(CountSamples(input.dataset_path));
+  ASSIGN_OR_RETURN(auto client, session.Connect());
+  absl::StatusOr<v1::PlanJobResponse> plan = client->PlanJob(request);
+  if (absl::IsNotFound(plan.status())) return WithNextStep(plan.status(), "dropbp workers");
+  RETURN_IF_ERROR(plan.status());
+  if (session.json()) {
+    PrintJson(*plan, session.out());
+  } else {
+    PrintDryPlan(*plan, session.out());
+  }
+  session.SuggestNext(absl::StrCat("dropbp submit -f ", options.job.file));
+  return ExitCode::kOk;
+}
+
+absl::StatusOr<ExitCode> Plan(Session& session, const Options& options) {
+  if (options.dry_run == options.job_id.empty() && options.dry_run != options.job.file.empty()) {
+    return options.dry_run ? ShowDryPlan(session, options) : ShowPlan(session, options.job_id);
+  }
+  return WithNextStep(
+      absl::InvalidArgumentError("plan: legal is either JOB alone, or --dry-run with -f FILE"),
+      "dropbp plan --help");
+}
+
 }  // namespace
 
 void AddPlan(CLI::App& app, Session& session) {
-  std::shared_ptr<JobOptions> options;
-  CLI::App* command = AddCommand<JobOptions>(
-      app, session, "plan", "Show a job's drop rates, unit by unit, with cost and sensitivity",
+  std::shared_ptr<Options> options;
+  CLI::App* command = AddCommand<Options>(
+      app, session, "plan",
+      "Show drop rates unit by unit with cost and sensitivity; or what a job would cost",
       "  dropbp plan quiet-maple-3f2a\n"
-      "  dropbp plan quiet-maple-3f2a --output json\n",
+      "  dropbp plan quiet-maple-3f2a --output json\n"
+      "  dropbp plan --dry-run -f job.yaml --set dropbp.drop_rate=0.75\n",
       Plan, options);
-  AddJobArgument(command, options->job_id);
+  options->job.dataset_needed = false;
+  command->add_option("JOB", options->job_id, "The job's id");
+  command->add_flag("--dry-run", options->dry_run,
+                    "Plan a job file before anything is uploaded or runs: speed limit, traffic "
+                    "factor, memory");
+  AddJobOptions(*command, options->job)->required(false);
 }
 
 }  // namespace dropbp::client

@@ -4,6 +4,7 @@
 #include "client/errors.h"
 #include "client/follow.h"
 #include "client/job_input.h"
+#include "client/job_options.h"
 #include "client/job_view.h"
 #include "client/json.h"
 #include "client/random_name.h"
@@ -82,15 +83,7 @@ void AddSubmit(CLI::App& app, Session& session) {
                                           "  dropbp submit -f job.yaml --name trial-2 --set "
                                           "dropbp.drop_rate=0.75 --set training.steps=200\n",
                                           Submit, options);
-  command->add_option("-f,--file", options->job.file, "Job file (YAML); see docs/job-file.md")
-      ->required();
-  command->add_option("--dataset", options->job.dataset,
-                      "JSONL file; overrides dataset.file of the job file");
-  command
-      ->add_option("--set", options->job.sets,
-                   "FIELD=VALUE that overrides the job file; may be repeated")
-      ->take_all()
-      ->allow_extra_args(false);
+  AddJobOptions(*command, options->job);
   command->add_option("--name", options->job.name,
                       "Id of the job; a random readable one if none is given");
   command->add_flag("--dry-run", options->dry_run,

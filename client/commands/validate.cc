@@ -2,6 +2,7 @@
 #include "client/commands/command.h"
 #include "client/commands/commands.h"
 #include "client/job_input.h"
+#include "client/job_options.h"
 #include "client/json.h"
 
 namespace dropbp::client {
@@ -48,15 +49,7 @@ void AddValidate(CLI::App& app, Session& session) {
       "  dropbp validate -f job.yaml\n"
       "  dropbp validate -f job.yaml --set training.steps=20\n",
       Validate, options);
-  command->add_option("-f,--file", options->job.file, "Job file (YAML); see docs/job-file.md")
-      ->required();
-  command->add_option("--dataset", options->job.dataset,
-                      "JSONL file; overrides dataset.file of the job file");
-  command
-      ->add_option("--set", options->job.sets,
-                   "FIELD=VALUE that overrides the job file; may be repeated")
-      ->take_all()
-      ->allow_extra_args(false);
+  AddJobOptions(*command, options->job);
 }
 
 }  // namespace dropbp::client

@@ -200,7 +200,72 @@ TEST_F(CommandsTest, PlanShowsEveryUnit) {
   EXPECT_THAT(result.out, HasSubstr("attention"));
   EXPECT_THAT(result.out, HasSubstr("mlp"));
   EXPECT_THAT(result.out, HasSubstr("0.500  ###############\n"));
+  EXPECT_THAT(result.out, HasSubstr("plan 1 of 2, from step 0"));
+  EXPECT_THAT(result.out, HasSubstr("before it")) << "the stage that a probe begins";
+  EXPECT_THAT(result.out, HasSubstr("drop rate of mlp by layer, 0 to 1\n\n\n##\n##\n##\n"));
+  EXPECT_THAT(result.out, Not(HasSubstr("sensitivity of")));
   EXPECT_EQ(FromJson<v1::DropPlan>(Dropbp("plan job --output json").out).units_size(), 4);
+}
+
+TEST_F(CommandsTest, PlanShowsWhatTheProbeFound) {
+  SubmitAndRun("job", agent_);
+  v1::TrainerReport report;
+  report.mutable_probe()->set_step(5);
+  report.mutable_probe()->set_seconds(1.5);
+  report.mutable_probe()->add_base_norms(1.0);
+  for (int unit = 0; unit < 4; ++unit) {
+    v1::UnitNorms* norms = report.mutable_probe()->add_units();
+    norms->set_unit(unit);
+    norms->add_norms(0.5);
+  }
+  ASSERT_TRUE(agent_.Report(*coordinator_, "job", 1, 0, report).ok());
+  const CommandResult result = Dropbp("plan job");
+  EXPECT_THAT(result.out, HasSubstr("before step 5, 1.50 s"));
+  EXPECT_THAT(result.out, HasSubstr("0.25"));
+  EXPECT_THAT(result.out, HasSubstr("sensitivity of attention by layer, 0 to 0.25\n##\n"));
+  EXPECT_EQ(FromJson<v1::DropPlan>(Dropbp("plan job --output json").out).probe_step(), 5);
+}
+
+TEST_F(CommandsTest, DryPlanShowsWhatAJobWouldCostAndUploadsNothing) {
+  const std::string file = (folder() / "job.yaml").string();
+  const CommandResult result = Dropbp("plan --dry-run -f " + file);
+  EXPECT_EQ(result.code, ExitCode::kOk) << result.err;
+  for (const char* text : {"speed limit", "traffic", "activations", "peak", "0.500", "steps"})
+    EXPECT_THAT(result.out, HasSubstr(text));
+  const auto plan =
+      FromJson<v1::PlanJobResponse>(Dropbp("plan --dry-run --output json -f " + file).out);
+  EXPECT_EQ(plan.plan().units_size(), 4);
+  EXPECT_EQ(plan.total_steps(), 10);
+  EXPECT_GT(plan.memory().peak_bytes(), 0);
+  EXPECT_FALSE(artifacts_->Has(plan.spec().dataset().artifact()));
+  EXPECT_THAT(FromJson<v1::ListJobsResponse>(Dropbp("list --output json").out).jobs(), IsEmpty());
+}
+
+TEST_F(CommandsTest, DryPlanNeedsNoData) {
+  std::filesystem::remove(folder() / "data.jsonl");
+  const std::string file = (folder() / "job.yaml").string();
+  EXPECT_EQ(Dropbp("plan --dry-run -f " + file).code, ExitCode::kOk);
+  EXPECT_EQ(Dropbp("plan --dry-run --dataset nowhere.jsonl -f " + file).code, ExitCode::kNotFound)
+      << "a file that is named must be there";
+  EXPECT_NE(Dropbp("submit -f " + file).code, ExitCode::kOk);
+}
+
+TEST_F(CommandsTest, DryPlanOfAModelThatNoWorkerHasNamesThoseThereAre) {
+  const CommandResult result = Dropbp(
+      absl::StrCat("plan --dry-run --set model=other -f ", (folder() / "job.yaml").string()));
+  EXPECT_EQ(result.code, ExitCode::kNotFound);
+  EXPECT_THAT(result.err, HasSubstr("the connected workers have tiny"));
+  EXPECT_THAT(result.err, HasSubstr("next: dropbp workers"));
+}
+
+TEST_F(CommandsTest, PlanTakesEitherAJobOrAFile) {
+  const std::string file = (folder() / "job.yaml").string();
+  for (const std::string& words : {std::string(), std::string("--dry-run"), "-f " + file,
+                                   "job --dry-run -f " + file, "job -f " + file}) {
+    const CommandResult result = Dropbp("plan " + words);
+    EXPECT_EQ(result.code, ExitCode::kBadInput) << words;
+    EXPECT_THAT(result.err, HasSubstr("either JOB alone, or --dry-run with -f FILE")) << words;
+  }
 }
 
 TEST_F(CommandsTest, AJobThatIsNotPlannedYetSaysSo) {
