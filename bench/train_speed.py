@@ -1,7 +1,12 @@
 #!/usr/bin/env python3
-"""Tokens per second and peak memory of LoRA training (rank 16, all linear modules): Hugging Face PEFT against ours at
-several drop rates, side by side in one run. Rounds are interleaved, so that a busy machine hurts all alike; figures are
-medians over the rounds. Prints a table on stderr and JSON on stdout."""
+"""Tokens per second and memory of training, LoRA (rank 16, all linear modules) and full fine-tuning: Hugging Face PEFT
+(LoRA only) against ours at several drop rates, side by side in one run. Rounds are interleaved, so that a busy machine
+hurts all alike; figures are medians over the rounds. Prints a table on stderr and JSON on stdout.
+
+Columns: `limit` is the gain over drop rate 0 that counting FLOPs allows, `of limit` the share of it that was reached.
+`held MiB` is what forward leaves for backward, `of rate 0` its share of that of rate 0 (1 - dropped, if memory follows
+the drop rate). `step MiB` is the most that tensors of a step take beyond the model's state, `law` what it would be with
+step MiB of rate 0 - dropped * held MiB of rate 0. `peak MiB` is the resident set (allocated memory on a GPU)."""
 import argparse
 import json
 import os
@@ -17,9 +22,12 @@ class Trainer:
 
     def __init__(self, name, command):
         self.name = name
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        # Threads of a process that waits for its turn must not spin.
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        env=os.environ | {"OMP_WAIT_POLICY": "passive"})
         self.about = self.read()
         self.steps = []
+        self.memory = {}
 
     def read(self):
         line = self.process.stdout.readline()
@@ -27,8 +35,8 @@ class Trainer:
             sys.exit(f"{self.name}: ended early with exit code {self.process.wait()}")
         return json.loads(line)
 
-    def step(self):
-        self.process.stdin.write("step\n")
+    def step(self, request="step"):
+        self.process.stdin.write(request + "\n")
         self.process.stdin.flush()
         return self.read()
 
@@ -38,7 +46,7 @@ class Trainer:
 
     def result(self):
         seconds = [step["seconds"] for step in self.steps]
-        return {"name": self.name, **self.about, "steps": len(seconds),
+        return {"name": self.name, **self.about, **self.memory, "steps": len(seconds),
                 "tokens_per_second": self.about["tokens"] / statistics.median(seconds),
                 "median_seconds": statistics.median(seconds), "min_seconds": min(seconds), "max_seconds": max(seconds),
                 "forward_seconds": statistics.median(step["forward_seconds"] for step in self.steps),
@@ -50,10 +58,13 @@ def commands(args):
               str(args.batch), "--sequence", str(args.sequence), "--supervised", str(args.supervised)]
     shared += ["--shape", args.shape] if args.random_weights else ["--model", args.model]
     shared += ["--layers", str(args.layers)] if args.layers else []
-    if not args.no_peft:
+    methods = args.methods.split(",")
+    if "lora" in methods and not args.no_peft:
         yield "peft", [args.python, os.path.join(ROOT, "bench", "peft_train.py"), *shared]
-    for rate in args.drop_rates.split(","):
-        yield f"dropbp {rate}", [os.path.join(args.bin_dir, "train_steps"), *shared, "--drop-rate", rate]
+    for method in methods:
+        for rate in args.drop_rates.split(","):
+            yield f"{method} {rate}", [os.path.join(args.bin_dir, "train_steps"), *shared, "--method", method,
+                                       "--mask-groups", str(args.mask_groups), "--drop-rate", rate]
 
 
 def measure(trainers, warmup, rounds):
@@ -63,6 +74,10 @@ def measure(trainers, warmup, rounds):
                 step = trainer.step()
                 if keep:
                     trainer.steps.append(step)
+    for trainer in trainers:
+        if trainer.name != "peft":
+            step = trainer.step("memory")
+            trainer.memory = {f"{key}_mib": step[f"{key}_bytes"] / 2**20 for key in ("held", "step_peak")}
 
 
 def run(args):
@@ -85,20 +100,30 @@ def run(args):
 def compare(results):
     by_name = {result["name"]: result for result in results}
     for result in results:
-        if "peft" in by_name:
+        method = result["name"].split()[0]
+        if "peft" in by_name and method != "full":
             result["against_peft"] = result["tokens_per_second"] / by_name["peft"]["tokens_per_second"]
-        if "dropbp 0" in by_name and result["name"] != "peft":
-            result["gain"] = result["tokens_per_second"] / by_name["dropbp 0"]["tokens_per_second"]
-            # How much of the step time that could be saved was saved.
-            if result["speed_limit"] > 1:
-                result["share_of_limit"] = result["gain"] / result["speed_limit"]
+        if (base := by_name.get(f"{method} 0")) is not None:
+            compare_with_rate_0(result, base)
+
+
+def compare_with_rate_0(result, base):
+    result["gain"] = result["tokens_per_second"] / base["tokens_per_second"]
+    # How much of the possible gain was reached.
+    if result["speed_limit"] > 1:
+        result["share_of_limit"] = result["gain"] / result["speed_limit"]
+    result["held_share"] = result["held_mib"] / base["held_mib"]
+    result["step_peak_law_mib"] = base["step_peak_mib"] - result["planned_drop_rate"] * base["held_mib"]
 
 
 def table(results):
     columns = [("name", "", "s"), ("tokens/s", "tokens_per_second", ".0f"), ("s/step", "median_seconds", ".3f"),
-               ("forward s", "forward_seconds", ".3f"), ("peak MiB", "peak_mib", ".0f"),
-               ("x PEFT", "against_peft", ".2f"), ("x rate 0", "gain", ".2f"), ("limit", "speed_limit", ".2f"),
-               ("of limit", "share_of_limit", ".0%"), ("dropped", "planned_drop_rate", ".3f")]
+               ("forward s", "forward_seconds", ".3f"), ("x PEFT", "against_peft", ".2f"), ("x rate 0", "gain", ".2f"),
+               ("limit", "speed_limit", ".2f"), ("of limit", "share_of_limit", ".0%"),
+               ("dropped", "planned_drop_rate", ".3f"), ("groups", "mask_groups", "d"),
+               ("held MiB", "held_mib", ".0f"), ("of rate 0", "held_share", ".3f"),
+               ("step MiB", "step_peak_mib", ".0f"), ("law", "step_peak_law_mib", ".0f"),
+               ("peak MiB", "peak_mib", ".0f")]
     rows = [[title for title, _, _ in columns]]
     for result in results:
         values = [result.get(key or "name") for _, key, _ in columns]
@@ -120,7 +145,10 @@ def main():
     parser.add_argument("--batch", type=int, default=4, help="sequences")
     parser.add_argument("--sequence", type=int, default=256, help="tokens in a sequence")
     parser.add_argument("--supervised", type=float, default=1, help="share of each sequence that carries loss")
+    parser.add_argument("--methods", default="lora", help="lora, full or lora,full")
     parser.add_argument("--drop-rates", default="0,.5,.75,.875")
+    parser.add_argument("--mask-groups", type=int, default=0,
+                        help="groups of sequences with masks of their own; 0: as a job would choose")
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--no-peft", action="store_true")

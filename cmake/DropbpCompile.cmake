@@ -34,7 +34,7 @@ function(dropbp_library name)
   target_link_libraries(${name} PUBLIC dropbp_compile ${ARG_DEPS})
 endfunction()
 
-# dropbp_test(<name> SOURCES <files> DEPS <targets> LABELS <unit|integration|parity|stress>): a GoogleTest program.
+# dropbp_test(<name> SOURCES <files> DEPS <targets> LABELS <unit|integration|parity>): a GoogleTest program.
 # Its tests run as one CTest test; DROPBP_SOURCE_DIR, DROPBP_BIN_DIR and DROPBP_ORACLES tell it where things are.
 function(dropbp_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})

@@ -1,6 +1,6 @@
 // Training steps on demand, for bench/train_speed.py: loads or makes a model, prints one JSON line
-// about itself, then runs one optimizer step for each line on stdin and prints a JSON line about
-// it.
+// about itself, then for each line on stdin runs one optimizer step and prints a JSON line about
+// it. The line "memory" counts the step's tensors as well, which costs a little time.
 #include <c10/core/CachingDeviceAllocator.h>
 #include <torch/torch.h>
 
@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "bench/train_speed/memory_watch.h"
 #include "core/plan/drop_plan.h"
 #include "core/plan/layer_table.h"
 #include "core/plan/mask_plan.h"
@@ -26,10 +27,12 @@ struct Flags {
   std::string shape;
   std::string device = "cpu";
   std::string dtype = "bf16";
+  std::string method = "lora";
   int threads = 2;
   int64_t layers = 0;
   int64_t batch = 4;
   int64_t sequence = 256;
+  int64_t mask_groups = 0;
   double drop_rate = 0;
   double supervised = 1;  // share of each sequence, at its end
 };
@@ -69,6 +72,17 @@ at::Tensor BenchTargets(const Flags& flags, const at::Tensor& ids) {
   return targets;
 }
 
+// A job whose optimizer steps are those of the bench: one micro-batch each.
+JobSpec BenchSpec(const Flags& flags) {
+  JobSpec spec;
+  spec.method = flags.method;
+  spec.training.global_batch_size = flags.batch;
+  spec.training.micro_batch_size = flags.batch;
+  spec.dropbp.drop_rate = flags.drop_rate;
+  spec.dropbp.mask_groups = flags.mask_groups;
+  return spec;
+}
+
 // Peak resident memory since the last call, or allocated memory of a GPU.
 int64_t TakePeakBytes(const at::Device& device) {
   if (!device.is_cpu()) {
@@ -99,7 +113,7 @@ class Bench {
         optimizer_(decoder_->trainable(), TrainingSpec{}) {}
 
   absl::Status Plan() {
-    JobSpec spec;
+    const JobSpec spec = BenchSpec(flags_);
     ASSIGN_OR_RETURN(const LayerTable table,
                      BuildLayerTable(decoder_->config().shape, spec, flags_.sequence));
     const std::vector<double> rates(table.units.size(), flags_.drop_rate);
@@ -107,24 +121,36 @@ class Bench {
     limit_ = SpeedLimit(table, plan,
                         static_cast<double>(supervised_) / static_cast<double>(ids_.numel()));
     planned_ = plan.planned;
-    masks_.emplace(std::move(plan), /*seed=*/1, /*rows=*/1);
+    masks_.emplace(std::move(plan), /*seed=*/1, MaskRows(spec));
     return absl::OkStatus();
   }
 
   nlohmann::json Describe() const {
     return {{"planned_drop_rate", planned_},
             {"speed_limit", limit_},
+            {"mask_groups", masks_->rows()},
             {"tokens", ids_.numel()},
             {"supervised_tokens", supervised_}};
   }
 
-  nlohmann::json Step() {
+  // Also what forward leaves for backward, and the most that the step held beyond what was there.
+  nlohmann::json StepWithMemory() {
+    const MemoryWatch watch;
+    nlohmann::json line = Step(&watch);
+    line["step_peak_bytes"] = watch.peak_bytes();
+    return line;
+  }
+
+  nlohmann::json Step(const MemoryWatch* watch = nullptr) {
     TakePeakBytes(device_);
     const auto begin = std::chrono::steady_clock::now();
-    const at::Tensor hidden = decoder_->Forward(ids_, masks_->Draw(step_++).front());
-    const at::Tensor loss = decoder_->LossSum(hidden, targets_).div(supervised_);
+    at::Tensor hidden =
+        decoder_->ForwardGroups(ids_, {.rows = masks_->Draw(step_++), .cotangent_scales = {}});
+    const at::Tensor loss =
+        decoder_->LossSum(std::exchange(hidden, at::Tensor()), targets_).div(supervised_);
     const double value = loss.item<double>();
     const auto forward = std::chrono::steady_clock::now();
+    const int64_t held = watch != nullptr ? watch->held_bytes() : 0;
     loss.backward();
     optimizer_.Step(1e-4);
     optimizer_.ClearGradients();
@@ -133,6 +159,7 @@ class Bench {
     return {{"seconds", std::chrono::duration<double>(end - begin).count()},
             {"forward_seconds", std::chrono::duration<double>(forward - begin).count()},
             {"loss", value},
+            {"held_bytes", held},
             {"peak_bytes", TakePeakBytes(device_)}};
   }
 
@@ -155,7 +182,7 @@ absl::Status Serve(const Flags& flags) {
   DecoderOptions options;
   options.dtype = flags.dtype;
   options.device = flags.device;
-  options.method = "lora";
+  options.method = flags.method;
   auto decoder = flags.model.empty()
                      ? Decoder::Random(KnownShape(flags.shape, flags.layers), options)
                      : Decoder::Load(flags.model, options);
@@ -164,7 +191,9 @@ absl::Status Serve(const Flags& flags) {
   Bench bench(flags, *std::move(decoder));
   RETURN_IF_ERROR(bench.Plan());
   std::cout << bench.Describe() << std::endl;
-  for (std::string line; std::getline(std::cin, line);) std::cout << bench.Step() << std::endl;
+  for (std::string line; std::getline(std::cin, line);) {
+    std::cout << (line == "memory" ? bench.StepWithMemory() : bench.Step()) << std::endl;
+  }
   return absl::OkStatus();
 }
 
@@ -180,10 +209,13 @@ int main(int argc, char** argv) {
   app.add_option("--layers", flags.layers, "Layers instead of the shape's own");
   app.add_option("--device", flags.device);
   app.add_option("--dtype", flags.dtype);
+  app.add_option("--method", flags.method)->check(CLI::IsMember({"lora", "full"}));
   app.add_option("--threads", flags.threads);
   app.add_option("--batch", flags.batch);
   app.add_option("--sequence", flags.sequence);
   app.add_option("--drop-rate", flags.drop_rate);
+  app.add_option("--mask-groups", flags.mask_groups,
+                 "Groups of sequences with masks of their own; 0: as a job would choose");
   app.add_option("--supervised", flags.supervised, "Share of each sequence that carries loss");
   CLI11_PARSE(app, argc, argv);
   const absl::Status status = dropbp::trainer::Serve(flags);

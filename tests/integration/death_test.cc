@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "tests/integration/cluster_test.h"
+#include "tests/support/poll_until.h"
 #include "tests/support/step_history.h"
 
 namespace dropbp::testing {
@@ -30,6 +31,13 @@ class DeathTest : public ClusterTest {
     std::set<int64_t> steps;
     for (const StepLine& line : ParseStepLines(log)) steps.insert(line.step);
     EXPECT_EQ(steps.size(), static_cast<size_t>(kSteps)) << "rank " << rank;
+  }
+
+  // Steps that a rank has made so far, by its own log on its node.
+  int64_t StepsWritten(const std::string& job_id, int rank) {
+    const std::vector<StepLine> lines = ParseStepLines(cluster().FileContent(
+        absl::StrCat("work-0/jobs/", job_id, "/attempt-1/rank-", rank, ".log")));
+    return lines.empty() ? 0 : lines.back().step;
   }
 
   // Every rank made every step exactly once, as the trainers themselves wrote it down.
@@ -88,6 +96,37 @@ TEST_F(DeathTest, AJobDoesNotNoticeThatTheCoordinatorWasKilled) {
   EXPECT_TRUE(std::is_sorted(steps.begin(), steps.end()));
   EXPECT_EQ(std::set<int64_t>(steps.begin(), steps.end()).size(), steps.size())
       << "a step came twice";
+}
+
+// Masks are sent four blocks ahead; the coordinator stays away until the ranks have used those and
+// three more that nobody sent them, with two plans beginning meanwhile.
+TEST_F(DeathTest, AJobGoesOnForThreePlanBlocksThatNoCoordinatorSent) {
+  constexpr int64_t kBlock = 20;
+  constexpr int64_t kStepOfReturn = kStepOfDeath + (4 + 3 + 2) * kBlock;
+  ASSERT_NO_FATAL_FAILURE(StartCluster({.plan_block_steps = kBlock}));
+  JobSpec spec = LongJob();
+  spec.dropbp.probe_at = 0.1;
+  spec.dropbp.probe_every = 80;  // before steps 60, 140, 220, ...
+  const std::string undisturbed = AdapterHash(RunUndisturbed(spec));
+  ASSERT_OK_AND_ASSIGN(const std::string id, cluster().Submit(spec, data_));
+  ASSERT_OK(cluster().WaitForStep(id, kStepOfDeath).status());
+  cluster().KillCoordinator();
+  const int64_t step_of_death = StepsWritten(id, 0);
+  const bool used = PollUntil(kPatience, [&] {
+    return StepsWritten(id, 0) >= kStepOfReturn && StepsWritten(id, 1) >= kStepOfReturn;
+  });
+  EXPECT_TRUE(used) << "rank 0 is at step " << StepsWritten(id, 0);
+  EXPECT_LT(step_of_death, kStepOfReturn - 7 * kBlock) << "the death came too late";
+  ASSERT_OK(cluster().StartCoordinator());
+  ASSERT_OK_AND_ASSIGN(const v1::Job job, cluster().WaitForEnd(id));
+  EXPECT_EQ(job.state(), v1::Job::SUCCEEDED) << job.state_message();
+  EXPECT_EQ(job.attempt(), 1);
+  EXPECT_EQ(job.restarts(), 0);
+  EXPECT_EQ(AdapterHash(job), undisturbed);
+  // The returning coordinator heard of every step and plan, and compared them with its own.
+  ExpectEachStepOnce(id);
+  EXPECT_EQ(job.plan().version(), job.plan().stage_count());
+  EXPECT_EQ(job.plan().probe_step(), job.plan().stages(job.plan().stages_size() - 1).first_step());
 }
 
 TEST_F(DeathTest, AKilledTrainerRestartsTheGangAndTheResultIsTheSame) {

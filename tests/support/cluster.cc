@@ -80,10 +80,10 @@ Cluster::~Cluster() {
 fs::path Cluster::work_dir(int worker) const { return folder_ / absl::StrCat("work-", worker); }
 
 absl::Status Cluster::WriteConfig() {
-  return WriteFileAtomically(
-      (folder_ / "coordinator.yaml").string(),
-      absl::StrCat("lease_seconds: ", options_.lease_seconds,
-                   "\nheartbeat_seconds: ", options_.heartbeat_seconds, "\n"));
+  return WriteFileAtomically((folder_ / "coordinator.yaml").string(),
+                             absl::StrCat("lease_seconds: ", options_.lease_seconds,
+                                          "\nheartbeat_seconds: ", options_.heartbeat_seconds,
+                                          "\nplan_block_steps: ", options_.plan_block_steps, "\n"));
 }
 
 ChildOptions Cluster::Program(const std::string& name, std::vector<std::string> arguments) const {

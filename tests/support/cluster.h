@@ -21,6 +21,7 @@ struct ClusterOptions {
   int workers = 1;
   int slots = 2;              // of each worker; one thread each
   double lease_seconds = 15;  // of the coordinator
+  int64_t plan_block_steps = 1024;
   double heartbeat_seconds = 3;
   // Called before the workers start, to put more model folders there.
   std::function<void(const std::filesystem::path& models_dir)> add_models = [](const auto&) {};
