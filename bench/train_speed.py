@@ -133,6 +133,14 @@ def table(results):
                                for i, (cell, width) in enumerate(zip(row, widths))) for row in rows)
 
 
+def native_dtype(device):
+    """What a job's `dtype: auto` comes to for a bf16 model (worker/trainer/model/compute_options.cc)."""
+    if device != "cpu":
+        return "bf16"
+    with open("/proc/cpuinfo", encoding="utf-8") as info:
+        return "bf16" if " avx512_bf16" in info.read() else "fp32"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=os.path.join(ROOT, "build", "models", "smollm2-135m-instruct"))
@@ -140,7 +148,8 @@ def main():
     parser.add_argument("--shape", choices=["smollm2-135m", "llama3-8b"], default="smollm2-135m")
     parser.add_argument("--layers", type=int, help="layers instead of the shape's own, for smaller machines")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--dtype", default="bf16", choices=["bf16", "fp32"])
+    parser.add_argument("--dtype", default="auto", choices=["auto", "bf16", "fp32"],
+                        help="auto: bf16 where it is native, else fp32, as in a job")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--batch", type=int, default=4, help="sequences")
     parser.add_argument("--sequence", type=int, default=256, help="tokens in a sequence")
@@ -157,6 +166,8 @@ def main():
     parser.add_argument("--bin-dir", default=os.path.join(ROOT, "build", "release", "bin"))
     parser.add_argument("--python", default=os.path.join(ROOT, "build", "oracles", "bin", "python"))
     args = parser.parse_args()
+    if args.dtype == "auto":
+        args.dtype = native_dtype(args.device)
     results = run(args)
     compare(results)
     print(table(results), file=sys.stderr)

@@ -76,6 +76,12 @@ absl::StatusOr<JobInput> CheckWithoutDataset(const JobInput& input) {
   return input;
 }
 
+// A path that cannot be looked at counts as missing.
+bool Exists(const std::string& path) {
+  std::error_code error;
+  return fs::exists(path, error);
+}
+
 absl::StatusOr<JobInput> Load(const JobArguments& arguments) {
   RETURN_IF_ERROR(CheckIsFile(arguments.file, "job file"));
   ASSIGN_OR_RETURN(std::string yaml, ReadFile(arguments.file, kMaxJobFileBytes));
@@ -84,7 +90,7 @@ absl::StatusOr<JobInput> Load(const JobArguments& arguments) {
   RETURN_IF_ERROR(ApplyArguments(arguments, input.job));
   input.dataset_path = DatasetPath(arguments, input.job);
   const bool named = !arguments.dataset.empty();
-  if (!arguments.dataset_needed && !named && !fs::exists(input.dataset_path)) {
+  if (!arguments.dataset_needed && !named && !Exists(input.dataset_path)) {
     input.dataset_path.clear();
   }
   if (!input.dataset_path.empty()) {

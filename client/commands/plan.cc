@@ -66,8 +66,13 @@ absl::StatusOr<ExitCode> ShowDryPlan(Session& session, const Options& options) {
 }
 
 absl::StatusOr<ExitCode> Plan(Session& session, const Options& options) {
-  if (options.dry_run == options.job_id.empty() && options.dry_run != options.job.file.empty()) {
-    return options.dry_run ? ShowDryPlan(session, options) : ShowPlan(session, options.job_id);
+  const bool has_input =
+      !options.job.file.empty() || !options.job.dataset.empty() || !options.job.sets.empty();
+  if (options.dry_run && options.job_id.empty() && !options.job.file.empty()) {
+    return ShowDryPlan(session, options);
+  }
+  if (!options.dry_run && !options.job_id.empty() && !has_input) {
+    return ShowPlan(session, options.job_id);
   }
   return WithNextStep(
       absl::InvalidArgumentError("plan: legal is either JOB alone, or --dry-run with -f FILE"),

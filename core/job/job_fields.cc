@@ -123,7 +123,8 @@ void AddDropbp(std::vector<JobField>& fields) {
               "less: quadratic minimises the sum of S_u p_u^2, linear that of S_u p_u, neyman the "
               "variance of rescaled gradients."),
        Range("dropbp.max_unit_rate", REAL(dropbp.max_unit_rate), 0, 1,
-             "Largest drop rate of one unit; 0: max(0.95, (1 + target) / 2)."),
+             "Largest drop rate of one unit, before rates are rounded; 0: max(0.95, (1 + target) / "
+             "2)."),
        Choice(
            "dropbp.estimator", TEXT(dropbp.estimator), {"paper", "own", "unbiased"},
            "Rescaling of gradients: none (paper), a unit's own gradient divided by its keep rate "

@@ -59,6 +59,12 @@ std::optional<FieldViolation> CheckJobField(const JobField& field, const JobSpec
 // (ranks * micro_batch_size divides global_batch_size, ...). Empty if it is legal.
 std::vector<FieldViolation> ValidateJobSpec(const JobSpec& spec);
 
+// The most sensitivity probes of one job: each begins a plan that is kept, sent and stored.
+inline constexpr int64_t kMostProbes = 1024;
+
+// Whether dropbp.probe_every makes more of them than that in a job of so many steps.
+std::optional<FieldViolation> CheckProbes(const JobSpec& spec, int64_t total_steps);
+
 // Whether `id` is a legal job id: ^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$.
 bool IsLegalJobId(std::string_view id);
 

@@ -183,6 +183,17 @@ std::optional<FieldViolation> CheckJobField(const JobField& field, const JobSpec
   return Violation(field.path, found, LegalValues(field));
 }
 
+std::optional<FieldViolation> CheckProbes(const JobSpec& spec, int64_t total_steps) {
+  const int64_t every = spec.dropbp.probe_every;
+  const int64_t first = ProbeStep(spec, total_steps);
+  if (every == 0 || first < 0) return std::nullopt;
+  const int64_t least = (total_steps - first + kMostProbes - 1) / kMostProbes;
+  if (every >= least) return std::nullopt;
+  return Violation("dropbp.probe_every", absl::StrCat(every),
+                   absl::StrCat("0, or at least ", least, " in a job of ", total_steps,
+                                " steps: at most ", kMostProbes, " probes"));
+}
+
 std::vector<FieldViolation> ValidateJobSpec(const JobSpec& spec) {
   std::vector<FieldViolation> violations;
   for (const JobField& field : JobFields()) {
@@ -196,6 +207,9 @@ std::vector<FieldViolation> ValidateJobSpec(const JobSpec& spec) {
   if (in_range) {
     CheckBatches(spec, violations);
     CheckDropbp(spec, violations);
+    if (spec.training.steps > 0) {
+      if (auto probes = CheckProbes(spec, spec.training.steps)) violations.push_back(*probes);
+    }
   }
   return violations;
 }

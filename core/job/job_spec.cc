@@ -24,7 +24,9 @@ int64_t TotalSteps(const JobSpec& spec, int64_t samples) {
   if (spec.training.steps > 0) return spec.training.steps;
   const double batches = spec.training.epochs * static_cast<double>(samples) /
                          static_cast<double>(spec.training.global_batch_size);
-  return std::max<int64_t>(1, static_cast<int64_t>(std::ceil(batches - kSlack)));
+  // Bounded before it is an integer.
+  const double steps = std::min(std::ceil(batches - kSlack), static_cast<double>(kMostSteps));
+  return std::max<int64_t>(1, static_cast<int64_t>(steps));
 }
 
 int64_t ProbeStep(const JobSpec& spec, int64_t total_steps) {

@@ -51,7 +51,7 @@ struct DropbpSpec {
   double schedule_share = 0.2;           // share of all steps that ramp or anneal takes
   double probe_at = 0.1;                 // share of all steps
   int64_t probe_every = 0;               // steps between later probes; 0: only one probe
-  int64_t probe_samples = 4;
+  int64_t probe_samples = 1;
   double max_unit_rate = 0;  // 0: max(0.95, (1 + target) / 2), target: of the plan's stage
 };
 
@@ -80,8 +80,11 @@ std::string ResolvedMasks(const JobSpec& spec);
 // Micro-batches of one optimizer step over all ranks: global_batch_size / micro_batch_size.
 int64_t MicroBatchesPerStep(const JobSpec& spec);
 
+// The most optimizer steps of one job.
+inline constexpr int64_t kMostSteps = 10'000'000;
+
 // Optimizer steps of the job on `samples` samples: training.steps, or ceil(epochs * samples /
-// global_batch_size).
+// global_batch_size), at most kMostSteps.
 int64_t TotalSteps(const JobSpec& spec, int64_t samples);
 
 // Step before which the first sensitivity probe runs: floor(probe_at * total); -1 if the job has

@@ -2,11 +2,14 @@
 // random order and stratified offsets. Integer arithmetic only.
 //
 // Protocol, for one optimizer step with `rows` rows, stratum by stratum:
-// a. permute the stratum's units (Philox, Fisher-Yates) and lay them end to end as segments of
-// length keep_rate; b. draw one offset x in [0, 2^24); row r's ruler has its marks at (x + floor(r
-// * 2^24 / rows)) mod 2^24 + j * 2^24; c. unit u is kept in row r iff a mark of row r falls inside
-// its segment. Each row keeps exactly n_s units of stratum s; each unit is kept in floor or ceil of
-// rows * q_u rows; its inclusion probability is exactly q_u.
+//   a. permute the stratum's units (Philox, Fisher-Yates) and lay them end to end as segments of
+//      length keep_rate;
+//   b. draw one offset x in [0, 2^24); row r's ruler has its marks at
+//      (x + floor(r * 2^24 / rows)) mod 2^24 + j * 2^24;
+//   c. unit u is kept in row r iff a mark of row r falls inside its segment.
+//
+// Each row keeps exactly n_s units of stratum s; each unit is kept in floor or ceil of rows * q_u
+// rows; its inclusion probability is exactly q_u.
 #pragma once
 
 #include <cstdint>

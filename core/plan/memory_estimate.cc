@@ -86,13 +86,30 @@ int64_t ActivationBytes(const ModelShape& shape, const JobSpec& spec, const Laye
   return std::llround(by_token * static_cast<double>(tokens));
 }
 
-// Logits exist for a chunk of tokens at a time; the chunk is the trainer's on a CPU.
-int64_t HeadBytes(const ModelShape& shape, const JobSpec& spec, int64_t dtype_bytes) {
-  constexpr int64_t kChunkElements = int64_t{1} << 23;
+// Logits exist for a chunk of tokens at a time; the chunks are those of the trainer's
+// token_loss.cc.
+int64_t HeadBytes(const ModelShape& shape, const JobSpec& spec, const ComputeSite& site) {
+  const int64_t chunk_elements = int64_t{1} << (site.cuda ? 28 : 23);
   constexpr int64_t kLeastRows = 64;
   const int64_t tokens = spec.training.micro_batch_size * spec.dataset.max_length;
-  const int64_t rows = std::min(tokens, std::max(kChunkElements / shape.vocab_size, kLeastRows));
-  return (rows * shape.vocab_size + 2 * tokens * shape.hidden_size) * dtype_bytes;
+  const int64_t rows = std::min(tokens, std::max(chunk_elements / shape.vocab_size, kLeastRows));
+  const int64_t passing =
+      (rows * shape.vocab_size + 2 * tokens * shape.hidden_size) * site.dtype_bytes;
+  if (spec.method != "full") return passing;
+  const int64_t copy = site.dtype_bytes == kFloatBytes ? 0 : site.dtype_bytes;
+  return passing + shape.vocab_size * shape.hidden_size * (2 * kFloatBytes + copy);
+}
+
+int64_t ProbeBytes(const ModelShape& shape, const JobSpec& spec, const LayerTable& table,
+                   int64_t dtype_bytes) {
+  if (spec.dropbp.drop_rate <= 0 || spec.dropbp.allocation == "uniform") return 0;
+  int64_t by_token = 0;
+  for (const Unit& unit : table.units) by_token += KeptBytes(unit.kind, shape, spec, dtype_bytes);
+  const auto units = static_cast<int64_t>(table.units.size());
+  const int64_t own_units = (units + spec.resources.ranks - 1) / spec.resources.ranks;
+  by_token += own_units * shape.hidden_size * dtype_bytes;
+  const int64_t tokens = spec.dropbp.probe_samples * spec.dataset.max_length;
+  return tokens * by_token + 2 * kFloatBytes * table.TrainableElements();
 }
 
 }  // namespace
@@ -105,20 +122,22 @@ int64_t ParameterCount(const ModelShape& shape) {
 }
 
 MemoryEstimate EstimateMemory(const ModelShape& shape, const JobSpec& spec, const LayerTable& table,
-                              const DropPlan& plan, int64_t dtype_bytes) {
+                              const DropPlan& plan, const ComputeSite& site) {
   const int64_t trained = table.TrainableElements();
   MemoryEstimate estimate;
-  estimate.weights = WeightBytes(shape, spec, dtype_bytes);
+  estimate.weights = WeightBytes(shape, spec, site.dtype_bytes);
   estimate.trainable = kFloatBytes * trained;
   estimate.optimizer = 2 * kFloatBytes * trained;
   estimate.gradients =
       kFloatBytes * std::llround(ExpectedLiveElements(table, plan, MaskRows(spec)));
-  estimate.activations = ActivationBytes(shape, spec, table, plan, dtype_bytes);
-  estimate.head = HeadBytes(shape, spec, dtype_bytes);
+  estimate.activations = ActivationBytes(shape, spec, table, plan, site.dtype_bytes);
+  estimate.head = HeadBytes(shape, spec, site);
+  estimate.probe = ProbeBytes(shape, spec, table, site.dtype_bytes);
   const bool one_micro_step = MicroBatchesPerStep(spec) <= spec.resources.ranks;
+  const int64_t step = one_micro_step ? std::max(estimate.activations, estimate.gradients)
+                                      : estimate.activations + estimate.gradients;
   estimate.peak = estimate.weights + estimate.trainable + estimate.optimizer + estimate.head +
-                  (one_micro_step ? std::max(estimate.activations, estimate.gradients)
-                                  : estimate.activations + estimate.gradients);
+                  std::max(step, estimate.probe);
   return estimate;
 }
 

@@ -17,8 +17,15 @@ struct MemoryEstimate {
   int64_t optimizer = 0;    // AdamW: two fp32 moments
   int64_t gradients = 0;    // fp32, of what is live in an optimizer step, in expectation
   int64_t activations = 0;  // of one micro-batch, kept by forward for backward
-  int64_t head = 0;         // logits of one chunk, with the head's input and its gradient
+  int64_t head = 0;         // logits of one chunk, the head's input, and gradients of both
+  int64_t probe = 0;        // what a sensitivity probe keeps; 0 if the job has none
   int64_t peak = 0;
+};
+
+// What the bytes depend on besides the job.
+struct ComputeSite {
+  int64_t dtype_bytes = 4;  // of an element in the compute dtype: 4 (fp32) or 2 (bf16)
+  bool cuda = false;
 };
 
 // Formula, for a micro-batch of N = micro_batch_size * max_length tokens, B bytes an element of the
@@ -30,12 +37,15 @@ struct MemoryEstimate {
 // - with LoRA dropout, a mask as large as the input of each adapted group of modules (B);
 // - a dropped unit: nothing. Every row keeps the same number of units of a stratum, so the sum is
 //   the same in every step: N times the sum over units of (1 - p_u) times the unit's bytes.
+// A trained head has its fp32 gradient twice while the backward pass begins.
+// A probe keeps, of probe_samples sequences at drop rate 0, what a step keeps of a micro-batch; the
+// cotangents of this rank's units; and two sets of fp32 gradients.
 // Gradients of one micro-step grow while its activations go, so peak = weights + trainable +
 // optimizer + head + max(activations, gradients); with several micro-steps the gradients of earlier
-// ones are there as well: activations + gradients.
-// `dtype_bytes`: 4 (fp32) or 2 (bf16). `table` and `plan` are the job's.
+// ones are there as well: activations + gradients. Where a probe keeps more than that, it counts.
+// `table` and `plan` are the job's.
 MemoryEstimate EstimateMemory(const ModelShape& shape, const JobSpec& spec, const LayerTable& table,
-                              const DropPlan& plan, int64_t dtype_bytes);
+                              const DropPlan& plan, const ComputeSite& site);
 
 // Parameters of a decoder, without biases.
 int64_t ParameterCount(const ModelShape& shape);

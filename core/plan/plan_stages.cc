@@ -51,6 +51,14 @@ std::vector<int64_t> ProbeSteps(const JobSpec& spec, int64_t total_steps) {
   return steps;
 }
 
+// The first step from `step` on at which something is dropped; -1 if there is none.
+int64_t FirstDroppingStep(const Course& course, int64_t step) {
+  auto at = std::prev(course.upper_bound(step));
+  if (at->second > 0) return step;
+  at = std::find_if(at, course.end(), [](const auto& entry) { return entry.second > 0; });
+  return at == course.end() ? -1 : at->first;
+}
+
 double MaxUnitRate(const JobSpec& spec, double target) {
   return spec.dropbp.max_unit_rate > 0 ? spec.dropbp.max_unit_rate : DefaultMaxUnitRate(target);
 }
@@ -63,9 +71,11 @@ std::vector<PlanStage> PlanStages(const JobSpec& spec, int64_t total_steps) {
   for (const auto& [step, target] : course) {
     stages[step] = {.first_step = step, .target = target};
   }
-  for (int64_t step : ProbeSteps(spec, total_steps)) {
+  for (int64_t wanted : ProbeSteps(spec, total_steps)) {
+    const int64_t step = FirstDroppingStep(course, wanted);
+    if (step < 0) continue;
     const double target = std::prev(course.upper_bound(step))->second;
-    if (target > 0) stages[step] = {.first_step = step, .target = target, .probe = true};
+    stages[step] = {.first_step = step, .target = target, .probe = true};
   }
   std::vector<PlanStage> list;
   if (stages.at(0).probe) list.push_back({.target = stages.at(0).target});

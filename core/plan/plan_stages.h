@@ -25,9 +25,10 @@ struct PlanStage {
 
 // The stages of a job, in order; the first begins at step 0. A stage begins wherever the schedule
 // of the target takes a step (dropbp.schedule: 8 equal stages over schedule_share of all steps) and
-// wherever a probe runs (at ProbeStep, then every probe_every steps). Stages of target 0 have no
-// probe. If a probe runs before step 0, a stage without probe precedes it, also from step 0 on, so
-// that a job has a plan from its beginning. So a step's plan is the LAST one with first_step <= it.
+// wherever a probe runs (at ProbeStep, then every probe_every steps). Where nothing is dropped yet,
+// a probe waits for the first step at which something is. If a probe runs before step 0, a stage
+// without probe precedes it, also from step 0 on, so that a job has a plan from its beginning. So a
+// step's plan is the LAST one with first_step <= it.
 std::vector<PlanStage> PlanStages(const JobSpec& spec, int64_t total_steps);
 
 // The plan of a stage. `sensitivities`: the latest ones, by unit; empty before the first probe,

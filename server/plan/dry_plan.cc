@@ -1,5 +1,7 @@
 #include "server/plan/dry_plan.h"
 
+#include <map>
+
 #include "core/plan/mask_plan.h"
 #include "core/plan/memory_estimate.h"
 #include "core/plan/plan_stages.h"
@@ -30,26 +32,73 @@ absl::StatusOr<DropPlan> UniformPlan(const LayerTable& table, const JobSpec& spe
   return MakeStagePlan(table, spec, {.target = target}, {});
 }
 
+JobSpec WithoutDropping(JobSpec spec) {
+  spec.dropbp.drop_rate = 0;
+  return spec;
+}
+
 // The steps that follow from the job, or from the samples; 0 if neither says.
 int64_t StepsOf(const JobSpec& spec, int64_t samples) {
   return spec.training.steps > 0 || samples > 0 ? TotalSteps(spec, samples) : 0;
 }
 
-void AddStages(const JobSpec& spec, const v1::ModelShape& shape, int64_t samples,
-               v1::DropPlan& message) {
+absl::Status AddStages(const JobSpec& spec, const v1::ModelShape& shape, int64_t samples,
+                       v1::DropPlan& message) {
   v1::DatasetReport data;
   data.set_samples(samples);
-  const auto planner = JobPlanner::Make(spec, shape, data);
-  if (!planner.ok()) return;
-  const v1::DropPlan first = planner->Describe();
+  ASSIGN_OR_RETURN(const JobPlanner planner, JobPlanner::Make(spec, shape, data));
+  const v1::DropPlan first = planner.Describe();
   *message.mutable_stages() = first.stages();
   message.set_stage_count(first.stage_count());
+  return absl::OkStatus();
+}
+
+// How many steps a job spends at each target of its schedule. Where its number of steps is not
+// known, of so many that shares of the schedule come out well.
+std::map<double, int64_t> StepsByTarget(JobSpec spec, int64_t total_steps) {
+  constexpr int64_t kNominalSteps = 1000;
+  if (total_steps == 0) total_steps = kNominalSteps;
+  spec.dropbp.allocation = "uniform";  // probes do not matter here
+  const std::vector<PlanStage> stages = PlanStages(spec, total_steps);
+  std::map<double, int64_t> steps;
+  for (size_t i = 0; i < stages.size(); ++i) {
+    const int64_t end = i + 1 < stages.size() ? stages[i + 1].first_step : total_steps;
+    steps[stages[i].target] += end - stages[i].first_step;
+  }
+  return steps;
+}
+
+// What the whole schedule comes to, with uniform rates.
+struct CourseSummary {
+  MemoryEstimate memory;   // of the stage that takes most
+  double traffic = 0;      // mean over the steps
+  double speed_limit = 0;  // of the job
+};
+
+absl::StatusOr<CourseSummary> SummarizeCourse(const ModelShape& model, const JobSpec& spec,
+                                              const LayerTable& table, int64_t total_steps,
+                                              const ComputeSite& site) {
+  CourseSummary course;
+  double steps = 0;
+  double time = 0;  // a step at rate 0 takes 1
+  for (const auto& [target, count] : StepsByTarget(spec, total_steps)) {
+    ASSIGN_OR_RETURN(const DropPlan plan, UniformPlan(table, spec, target));
+    const MemoryEstimate memory = EstimateMemory(model, spec, table, plan, site);
+    if (memory.peak > course.memory.peak) course.memory = memory;
+    const auto weight = static_cast<double>(count);
+    course.traffic += weight * TrafficFactor(table, plan, MaskRows(spec));
+    time += weight / SpeedLimit(table, plan, /*supervised_share=*/1);
+    steps += weight;
+  }
+  course.traffic /= steps;
+  course.speed_limit = steps / time;
+  return course;
 }
 
 }  // namespace
 
 absl::StatusOr<v1::PlanJobResponse> MakeDryPlan(const JobSpec& spec, const v1::ModelShape& shape,
-                                                int64_t samples, const std::string& auto_dtype) {
+                                                int64_t samples, bool cuda) {
   const ModelShape model = ModelShapeFromProto(shape);
   ASSIGN_OR_RETURN(const LayerTable table, BuildLayerTable(model, spec, spec.dataset.max_length));
   ASSIGN_OR_RETURN(const DropPlan plan, UniformPlan(table, spec, spec.dropbp.drop_rate));
@@ -58,16 +107,21 @@ absl::StatusOr<v1::PlanJobResponse> MakeDryPlan(const JobSpec& spec, const v1::M
   *response.mutable_spec() = JobSpecToProto(spec);
   *response.mutable_plan() = DescribePlan(spec, table, plan, /*supervised_share=*/1);
   response.set_total_steps(StepsOf(spec, samples));
-  if (response.total_steps() > 0) AddStages(spec, shape, samples, *response.mutable_plan());
-  response.set_traffic_factor(TrafficFactor(table, plan, MaskRows(spec)));
+  if (response.total_steps() > 0) {
+    RETURN_IF_ERROR(AddStages(spec, shape, samples, *response.mutable_plan()));
+  }
   response.set_dense_gradient_bytes(kGradientBytes * table.TrainableElements());
   response.set_parameters(ParameterCount(model));
   response.set_trainable_parameters(table.TrainableElements());
-  response.set_dtype(spec.dtype == "auto" ? auto_dtype : spec.dtype);
-  const int64_t dtype_bytes = response.dtype() == "bf16" ? 2 : 4;
-  *response.mutable_memory() = ToProto(EstimateMemory(model, spec, table, plan, dtype_bytes));
+  response.set_dtype(spec.dtype == "auto" ? (cuda ? "bf16" : "fp32") : spec.dtype);
+  const ComputeSite site = {.dtype_bytes = response.dtype() == "bf16" ? 2 : 4, .cuda = cuda};
+  ASSIGN_OR_RETURN(const CourseSummary course,
+                   SummarizeCourse(model, spec, table, response.total_steps(), site));
+  response.set_traffic_factor(course.traffic);
+  response.mutable_plan()->set_speed_limit(course.speed_limit);
+  *response.mutable_memory() = ToProto(course.memory);
   *response.mutable_memory_without_dropping() =
-      ToProto(EstimateMemory(model, spec, table, dense, dtype_bytes));
+      ToProto(EstimateMemory(model, WithoutDropping(spec), table, dense, site));
   return response;
 }
 

@@ -1,7 +1,7 @@
 // What a job would cost, from its specification and the model's shape alone.
 #pragma once
 
-#include <string>
+#include <cstdint>
 
 #include "core/base/status.h"
 #include "core/job/job_spec.h"
@@ -10,10 +10,12 @@
 
 namespace dropbp::server {
 
-// `samples`: of the data set; 0: not known. `auto_dtype`: bf16 or fp32, what dtype
-// auto becomes.
-// INVALID_ARGUMENT if the model's shape and the job do not fit together.
+// The plan shown is the uniform one at the job's drop rate. Speed limit and traffic factor are
+// those of the whole schedule; the memory is that of the stage that takes most, so with a schedule
+// that begins or ends at 0 it is that of rate 0. `samples`: of the data set; 0: not known. `cuda`:
+// the workers that have the model are GPUs. INVALID_ARGUMENT if the model's shape and the job do
+// not fit together.
 absl::StatusOr<v1::PlanJobResponse> MakeDryPlan(const JobSpec& spec, const v1::ModelShape& shape,
-                                                int64_t samples, const std::string& auto_dtype);
+                                                int64_t samples, bool cuda);
 
 }  // namespace dropbp::server

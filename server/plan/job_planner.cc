@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "core/job/job_fields.h"
 #include "core/plan/sensitivity.h"
 #include "proto/support/grpc_status.h"
 #include "proto/support/job_spec_proto.h"
@@ -15,6 +16,7 @@ namespace {
 
 // Far enough below gRPC's message limit of 4 MiB.
 constexpr int64_t kBlockBytes = 1 << 20;
+constexpr size_t kMostEarlyMasks = size_t{1} << 16;
 
 absl::Status Differ(std::string_view what, int rank, uint64_t theirs, uint64_t ours) {
   return WithReason(absl::FailedPreconditionError(absl::StrFormat(
@@ -52,6 +54,9 @@ absl::StatusOr<JobPlanner> JobPlanner::Make(const JobSpec& spec, const v1::Model
         static_cast<double>(data.supervised_tokens()) / static_cast<double>(data.tokens());
   }
   planner.total_steps_ = TotalSteps(spec, data.samples());
+  if (const auto probes = CheckProbes(spec, planner.total_steps_)) {
+    return absl::InvalidArgumentError(DescribeViolations({*probes}));
+  }
   planner.stages_ = PlanStages(spec, planner.total_steps_);
   RETURN_IF_ERROR(planner.MakePlans(/*probed=*/false));
   return planner;
@@ -174,14 +179,26 @@ absl::Status JobPlanner::MakePlans(bool probed) {
     const PlanStage& stage = stages_[plans_.size()];
     if (stage.probe && !probed) break;
     ASSIGN_OR_RETURN(DropPlan plan, MakeStagePlan(table_, spec_, stage, values));
-    const auto begin = early_digests_.lower_bound({plan.version, 0});
-    const auto end = early_digests_.lower_bound({plan.version + 1, 0});
-    for (auto it = begin; it != end; ++it)
-      RETURN_IF_ERROR(Compare(it->first.second, it->second, plan));
-    early_digests_.erase(begin, end);
     plans_.emplace_back(std::move(plan), static_cast<uint64_t>(spec_.training.seed),
                         MaskRows(spec_));
+    RETURN_IF_ERROR(CompareEarly());
   }
+  return absl::OkStatus();
+}
+
+absl::Status JobPlanner::CompareEarly() {
+  const MaskPlan& masks = plans_.back();
+  const int version = masks.plan().version;
+  const auto begin = early_digests_.lower_bound({version, 0});
+  const auto end = early_digests_.lower_bound({version + 1, 0});
+  for (auto it = begin; it != end; ++it)
+    RETURN_IF_ERROR(Compare(it->first.second, it->second, masks.plan()));
+  early_digests_.erase(begin, end);
+  const auto first = early_masks_.lower_bound({masks.plan().first_step, 0});
+  const auto last = early_masks_.lower_bound({EndOf(masks), 0});
+  for (auto it = first; it != last; ++it)
+    RETURN_IF_ERROR(CompareMasks(masks, it->first.first, it->first.second, it->second));
+  early_masks_.erase(first, last);
   return absl::OkStatus();
 }
 
@@ -194,15 +211,25 @@ absl::Status JobPlanner::CheckDigest(int rank, const v1::PlanDigest& digest) {
 }
 
 absl::Status JobPlanner::CheckMasks(int rank, const v1::StepReport& report) {
-  const MaskPlan* masks = PlanOfStep(report.step());
-  if (masks == nullptr || report.mask_hash() == 0) return absl::OkStatus();
-  if (hashed_step_ != report.step()) {
-    step_hash_ = MaskHash(masks->Draw(report.step()));
-    hashed_step_ = report.step();
+  if (report.mask_hash() == 0) return absl::OkStatus();
+  if (const MaskPlan* masks = PlanOfStep(report.step())) {
+    return CompareMasks(*masks, report.step(), rank, report.mask_hash());
   }
-  if (step_hash_ == report.mask_hash()) return absl::OkStatus();
-  return Differ(absl::StrCat("the mask of step ", report.step()), rank, report.mask_hash(),
-                step_hash_);
+  // The probe that the plan follows from is still under way, through another worker's session.
+  if (early_masks_.size() < kMostEarlyMasks) {
+    early_masks_[{report.step(), rank}] = report.mask_hash();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status JobPlanner::CompareMasks(const MaskPlan& masks, int64_t step, int rank,
+                                      uint64_t theirs) {
+  if (hashed_step_ != step) {
+    step_hash_ = MaskHash(masks.Draw(step));
+    hashed_step_ = step;
+  }
+  if (step_hash_ == theirs) return absl::OkStatus();
+  return Differ(absl::StrCat("the mask of step ", step), rank, theirs, step_hash_);
 }
 
 const MaskPlan* JobPlanner::PlanOfVersion(int version) const {

@@ -58,7 +58,8 @@ class JobPlanner {
   // FAILED_PRECONDITION with both values if a rank's plan differs from this one's. A digest of a
   // version that is not made yet is kept and compared when it is.
   absl::Status CheckDigest(int rank, const v1::PlanDigest& digest);
-  // The same for the masks that a rank used in a step; hash 0 is not compared.
+  // The same for the masks that a rank used in a step; hash 0 is not compared. Hashes of
+  // steps whose plan is not made yet are kept, up to 65,536, and compared when it is.
   absl::Status CheckMasks(int rank, const v1::StepReport& report);
 
   // Masks from `step` to the end of its block or stage; nothing if its plan is not made yet, or
@@ -77,6 +78,9 @@ class JobPlanner {
   // Index of the stage that a probe before `step` begins.
   absl::StatusOr<size_t> StageOfProbe(int64_t step) const;
   absl::StatusOr<v1::Sensitivities> Measure(const v1::ProbeReport& report) const;
+  absl::Status CompareMasks(const MaskPlan& masks, int64_t step, int rank, uint64_t theirs);
+  // What came before `plans_.back()` was made.
+  absl::Status CompareEarly();
   // Makes plans from the first missing one to the next stage that needs a probe.
   absl::Status MakePlans(bool probed);
 
@@ -90,6 +94,7 @@ class JobPlanner {
   int64_t next_step_ = 0;
   std::optional<v1::Sensitivities> latest_;
   std::map<std::pair<int, int>, v1::PlanDigest> early_digests_;  // by (version, rank)
+  std::map<std::pair<int64_t, int>, uint64_t> early_masks_;      // by (step, rank)
   // What was drawn last; the other ranks need the same.
   std::optional<v1::MaskBlock> drawn_block_;
   int64_t hashed_step_ = -1;

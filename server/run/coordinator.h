@@ -100,6 +100,8 @@ class Coordinator {
   // coordinator_recovery.cc
   absl::Status Recover() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status RecoverJob(StoredJob stored) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status RecoverPlanner(LiveRun& live, const std::vector<v1::Sensitivities>& sensitivities)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status SettleRecovered(LiveRun& live) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // coordinator_jobs.cc

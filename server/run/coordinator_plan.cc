@@ -30,6 +30,8 @@ std::vector<FieldViolation> DryViolations(const JobSpec& spec) {
   return violations;
 }
 
+constexpr int64_t kMostSamples = 1'000'000'000'000;
+
 bool HasOnlyCuda(const v1::WorkerHello& hello) {
   return !hello.slots().empty() &&
          std::all_of(hello.slots().begin(), hello.slots().end(), [](const v1::DeviceSlot& slot) {
@@ -75,15 +77,15 @@ absl::Status ModelNotFound(const std::string& name, const FoundModel& found) {
 absl::StatusOr<v1::PlanJobResponse> Coordinator::PlanJob(const v1::PlanJobRequest& request) {
   const JobSpec spec = JobSpecFromProto(request.spec());
   std::vector<FieldViolation> violations = DryViolations(spec);
-  if (request.samples() < 0) {
+  if (request.samples() < 0 || request.samples() > kMostSamples) {
     violations.push_back(
-        {"samples", absl::StrCat("found ", request.samples(), ", legal is 0 or more")});
+        {"samples", absl::StrCat("found ", request.samples(), ", legal is 0 to ", kMostSamples)});
   }
   if (!violations.empty()) return InvalidFields(violations);
   absl::MutexLock lock(&mutex_);
   const FoundModel found = FindModel(workers_.all(), spec.model);
   if (found.shape == nullptr) return ModelNotFound(spec.model, found);
-  return MakeDryPlan(spec, *found.shape, request.samples(), found.only_cuda ? "bf16" : "fp32");
+  return MakeDryPlan(spec, *found.shape, request.samples(), found.only_cuda);
 }
 
 absl::Status Coordinator::OnProbe(LiveRun& live, const v1::ProbeReport& report) {

@@ -53,16 +53,28 @@ absl::Status Coordinator::RecoverJob(StoredJob stored) {
     if (!rank.gone) workers_.Expect(rank.worker_id, now);
   }
   if (live.run.state() == JobState::kRunning) {
-    ASSIGN_OR_RETURN(live.planner,
-                     JobPlanner::Make(live.run.spec, *live.run.shape, live.run.job.dataset_report(),
-                                      options_.block_steps));
-    for (const v1::Sensitivities& found : stored.sensitivities) {
-      RETURN_IF_ERROR(live.planner->AddSensitivities(found).status());
-    }
-    live.planner->Advance(live.run.job.progress().step());
     for (size_t rank = 0; rank < live.watches.size(); ++rank) live.watches[rank].ready = true;
+    const absl::Status planned = RecoverPlanner(live, stored.sensitivities);
+    // One job's fault keeps no other from being served.
+    if (!planned.ok()) {
+      return Apply(live, PromiseBroken{absl::StrCat("The plan of this running job cannot be made "
+                                                    "again: ",
+                                                    planned.message())});
+    }
   }
   return SettleRecovered(live);
+}
+
+absl::Status Coordinator::RecoverPlanner(LiveRun& live,
+                                         const std::vector<v1::Sensitivities>& sensitivities) {
+  ASSIGN_OR_RETURN(live.planner,
+                   JobPlanner::Make(live.run.spec, *live.run.shape, live.run.job.dataset_report(),
+                                    options_.block_steps));
+  for (const v1::Sensitivities& found : sensitivities) {
+    RETURN_IF_ERROR(live.planner->AddSensitivities(found).status());
+  }
+  live.planner->Advance(live.run.job.progress().step());
+  return absl::OkStatus();
 }
 
 absl::Status Coordinator::SettleRecovered(LiveRun& live) {

@@ -305,6 +305,23 @@ TEST_F(ApiTest, PlansTrafficOfMasksThatRanksShare) {
   EXPECT_NEAR(Plan(request)->traffic_factor(), 0.5, 1e-9);
 }
 
+TEST_F(ApiTest, PlansTheStageThatTakesMostMemoryAndTheMeanOfTheRest) {
+  v1::PlanJobRequest request;
+  *request.mutable_spec() = Request("").spec();
+  request.mutable_spec()->mutable_training()->set_steps(100);
+  request.mutable_spec()->mutable_dropbp()->set_masks(v1::DropbpSpec::SINGLE);
+  const v1::PlanJobResponse constant = Plan(request).value();
+  request.mutable_spec()->mutable_dropbp()->set_schedule(v1::DropbpSpec::ANNEAL);
+  const v1::PlanJobResponse anneal = Plan(request).value();
+  EXPECT_EQ(anneal.memory().activation_bytes(), anneal.memory_without_dropping().activation_bytes())
+      << "the last stage drops nothing";
+  // 80 steps at .5, then 20 over which it falls to 0; rounding is coarse with two blocks.
+  EXPECT_GT(anneal.traffic_factor(), constant.traffic_factor() + 0.03);
+  EXPECT_LT(anneal.traffic_factor(), constant.traffic_factor() + 0.2);
+  EXPECT_LT(anneal.plan().speed_limit(), constant.plan().speed_limit());
+  EXPECT_GT(anneal.plan().speed_limit(), 1);
+}
+
 TEST_F(ApiTest, CountsTheStepsOfEpochsFromTheSamples) {
   v1::PlanJobRequest request;
   *request.mutable_spec() = Request("").spec();
@@ -325,6 +342,8 @@ TEST_F(ApiTest, RefusesToPlanWhatNoWorkerHasOrNoRuleAllows) {
   EXPECT_THAT(std::string(status.message()),
               ::testing::HasSubstr("found 'large', the connected workers have tiny"));
   request.mutable_spec()->mutable_dropbp()->set_drop_rate(1);
+  request.set_samples(int64_t{1} << 60);
+  EXPECT_EQ(ReasonOf(Plan(request).status()), "INVALID_JOB");
   request.set_samples(-1);
   status = Plan(request).status();
   EXPECT_EQ(ReasonOf(status), "INVALID_JOB");

@@ -231,6 +231,34 @@ TEST(JobPlannerTest, AgreesWithARankThatUsesTheSameFunctions) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("rank 1"));
 }
 
+TEST(JobPlannerTest, ComparesMasksThatCameBeforeTheirPlanWasMade) {
+  const JobSpec spec = ManyStages();
+  for (const bool same : {true, false}) {
+    JobPlanner planner = Make(spec);
+    JobPlanner reference = Make(spec);
+    ASSERT_TRUE(reference.AddProbe(Probe(150, {0, 1, 2, 3}, 1)).ok());
+    v1::StepReport step;
+    step.set_step(160);
+    const auto block = reference.BlockAt(160);
+    ASSERT_TRUE(block.has_value());
+    const std::vector<MaskRow> rows = UnpackStep(MaskBlockFromProto(*block), 160);
+    step.set_mask_hash(MaskHash(rows) + (same ? 0 : 1));
+    EXPECT_TRUE(planner.CheckMasks(1, step).ok()) << "nothing to compare with yet";
+    EXPECT_EQ(planner.AddProbe(Probe(150, {0, 1, 2, 3}, 1)).ok(), same);
+  }
+}
+
+TEST(JobPlannerTest, RefusesMoreProbesThanAJobMayHave) {
+  JobSpec spec = ManyStages();
+  spec.training.steps = 0;  // known from the data only
+  spec.training.epochs = 1000;
+  spec.dropbp.probe_every = 1;
+  v1::DatasetReport data;
+  data.set_samples(1'000'000);
+  const auto planner = JobPlanner::Make(spec, TestShape(), data, 1024);
+  EXPECT_THAT(std::string(planner.status().message()), HasSubstr("dropbp.probe_every: found 1"));
+}
+
 TEST(JobPlannerTest, AgreesWithARankInEveryStage) {
   const JobSpec spec = ManyStages();
   JobPlanner planner = Make(spec);

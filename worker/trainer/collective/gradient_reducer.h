@@ -12,18 +12,20 @@
 namespace dropbp::trainer {
 
 // Protocol of one optimizer step, the same on every rank:
-// a. every micro-step but the last: backward passes add to gradients;
-// b. Begin(live units of the step, units that the last micro-step's backward pass will still reach
-// on this rank), then that backward pass. Meanwhile live buckets start in order, each as soon as
-// its gradients and those of all buckets before it are final: packed into one tensor, zeros for
-// what this rank's backward did not reach, and handed to all-reduce; c. Finish(): starts what has
-// not started (a rank whose backward pass reached nothing starts all of it here), waits, and makes
-// each live parameter's gradient a view into the reduced bucket. So after Finish() the parameters
-// with a defined gradient are exactly those of live units, on every rank. A single rank (no group)
-// packs and sends nothing; it only gives zeros to live parameters that its backward did not reach.
-// At most kInFlight buckets are under way at a time, which bounds the second copy of gradients. Not
-// thread-safe, but backward may run on another thread while the caller waits for it, as autograd
-// does for CUDA.
+//   a. every micro-step but the last: backward passes add to gradients;
+//   b. Begin(live units of the step, units that the last micro-step's backward pass will still
+//   reach
+//      on this rank), then that backward pass. Meanwhile live buckets start in order, each as soon
+//      as its gradients and those of all buckets before it are final: packed into one tensor, zeros
+//      for what this rank's backward did not reach, and handed to all-reduce;
+//   c. Finish(): starts what has not started (a rank whose backward pass reached nothing starts all
+//      of it here), waits, and makes each live parameter's gradient a view into the reduced bucket.
+//
+// So after Finish() the parameters with a defined gradient are exactly those of live units, on
+// every rank. A single rank (no group) packs and sends nothing; it only gives zeros to live
+// parameters that its backward did not reach. At most kInFlight buckets are under way at a time,
+// which bounds the second copy of gradients. Not thread-safe, but backward may run on another
+// thread while the caller waits for it, as autograd does for CUDA.
 class GradientReducer {
  public:
   static constexpr size_t kInFlight = 4;

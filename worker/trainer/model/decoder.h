@@ -99,6 +99,7 @@ class Decoder {
 
   // Switches adapter dropout on (training) or off, as it is at first. Off, no generator is read.
   virtual void SetTraining(bool training) = 0;
+  virtual bool training() const = 0;
 
   // Restarts the generator of adapter dropout. Called before each forward pass with a function of
   // (seed, step, row), it makes dropout one too; at first it is seeded with DecoderOptions::seed.

@@ -30,6 +30,7 @@ class LlamaDecoder : public Decoder {
   const hf::ModelConfig& config() const override { return parts_.config; }
   const std::vector<TrainableParameter>& trainable() const override { return parts_.trainable; }
   void SetTraining(bool training) override { training_ = training; }
+  bool training() const override { return training_; }
   void SeedDropout(uint64_t seed) override { dropout_.set_current_seed(seed); }
 
   at::Tensor ForwardGroups(const at::Tensor& ids, const ForwardMasks& masks) override {

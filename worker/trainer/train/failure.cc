@@ -10,12 +10,10 @@
 namespace dropbp::trainer {
 namespace {
 
-absl::Status OutOfMemory(const std::string& where, const std::string& what) {
+absl::Status OutOfMemory(const std::string& where, const std::string& advice,
+                         const std::string& what) {
   return absl::ResourceExhaustedError(
-      absl::StrCat(where,
-                   ": out of memory. Make training.micro_batch_size or dataset.max_length smaller, "
-                   "or dropbp.drop_rate larger. (",
-                   what, ")"));
+      absl::StrCat(where, ": out of memory. ", advice, " (", what, ")"));
 }
 
 // The CPU allocator throws a plain c10::Error.
@@ -26,17 +24,18 @@ bool IsCpuOutOfMemory(const std::string& what) {
 
 }  // namespace
 
-absl::Status RunTorch(const std::string& where, const std::function<absl::Status()>& body) {
+absl::Status RunTorch(const std::string& where, const std::function<absl::Status()>& body,
+                      const std::string& memory_advice) {
   try {
     return body();
   } catch (const c10::OutOfMemoryError& error) {
-    return OutOfMemory(where, error.what_without_backtrace());
+    return OutOfMemory(where, memory_advice, error.what_without_backtrace());
   } catch (const c10::Error& error) {
     const std::string what = error.what_without_backtrace();
-    if (IsCpuOutOfMemory(what)) return OutOfMemory(where, what);
+    if (IsCpuOutOfMemory(what)) return OutOfMemory(where, memory_advice, what);
     return absl::InternalError(absl::StrCat(where, ": ", what));
   } catch (const std::bad_alloc& error) {
-    return OutOfMemory(where, error.what());
+    return OutOfMemory(where, memory_advice, error.what());
   } catch (const std::exception& error) {
     return absl::InternalError(absl::StrCat(where, ": ", error.what()));
   }

@@ -12,13 +12,16 @@ namespace dropbp::trainer {
 // Adapter dropout is off while this lives.
 class DropoutPause {
  public:
-  explicit DropoutPause(Decoder& model) : model_(model) { model_.SetTraining(false); }
-  ~DropoutPause() { model_.SetTraining(true); }
+  explicit DropoutPause(Decoder& model) : model_(model), was_training_(model.training()) {
+    model_.SetTraining(false);
+  }
+  ~DropoutPause() { model_.SetTraining(was_training_); }
   DropoutPause(const DropoutPause&) = delete;
   DropoutPause& operator=(const DropoutPause&) = delete;
 
  private:
   Decoder& model_;
+  bool was_training_;
 };
 
 // Adds the gradients of a micro-batch to `sums`; an undefined tensor counts as zero. The gradients'

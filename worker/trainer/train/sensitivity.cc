@@ -9,6 +9,12 @@
 namespace dropbp::trainer {
 namespace {
 
+// A probe keeps everything of its sequences, whatever the drop rate.
+constexpr char kProbeMemoryAdvice[] =
+    "Make dropbp.probe_samples or dataset.max_length smaller, or choose dropbp.allocation: "
+    "uniform, "
+    "which needs no probe.";
+
 // Units u with u % world == rank.
 std::vector<int> UnitsOf(int rank, int world_size, int units) {
   std::vector<int> mine;
@@ -48,10 +54,13 @@ absl::StatusOr<ProbeReport> ProbeSensitivity(Decoder& model, const StepBatch& ba
   const int world = group == nullptr ? 1 : group->world_size();
   const int units = static_cast<int>(2 * model.config().shape.layers);
   ProbeNorms norms;
-  RETURN_IF_ERROR(RunTorch("sensitivity probe", [&] {
-    norms = measure(model, batch, UnitsOf(rank, world, units));
-    return absl::OkStatus();
-  }));
+  RETURN_IF_ERROR(RunTorch(
+      "sensitivity probe",
+      [&] {
+        norms = measure(model, batch, UnitsOf(rank, world, units));
+        return absl::OkStatus();
+      },
+      kProbeMemoryAdvice));
   std::vector<std::vector<double>> shares = {Flatten(norms, (units + world - 1) / world)};
   if (group != nullptr) {
     ASSIGN_OR_RETURN(shares, group->AllGather(absl::MakeConstSpan(shares[0])));

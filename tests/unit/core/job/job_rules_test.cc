@@ -132,6 +132,30 @@ TEST(ValidateJobSpecTest, WantsMaskGroupsToDivideTheMicroBatch) {
   }
 }
 
+TEST(ValidateJobSpecTest, BoundsTheNumberOfProbes) {
+  JobSpec spec = LegalSpec();
+  spec.dropbp.probe_at = 0;
+  spec.training.steps = 10 * kMostProbes;
+  spec.dropbp.probe_every = 10;
+  EXPECT_THAT(ValidateJobSpec(spec), IsEmpty());
+  spec.dropbp.probe_every = 9;
+  EXPECT_THAT(ValidateJobSpec(spec),
+              ElementsAre(Breaks("dropbp.probe_every",
+                                 "found 9, legal is 0, or at least 10 in a job of 10240 steps")));
+  spec.training.steps = 0;  // not known before the data is
+  EXPECT_THAT(ValidateJobSpec(spec), IsEmpty());
+}
+
+TEST(CheckProbesTest, CountsFromTheFirstProbe) {
+  JobSpec spec = LegalSpec();
+  spec.dropbp.probe_every = 1;
+  spec.dropbp.probe_at = 0.5;
+  EXPECT_FALSE(CheckProbes(spec, 2 * kMostProbes).has_value());
+  EXPECT_TRUE(CheckProbes(spec, 2 * kMostProbes + 2).has_value());
+  spec.dropbp.allocation = "uniform";  // no probes
+  EXPECT_FALSE(CheckProbes(spec, kMostSteps).has_value());
+}
+
 TEST(ValidateJobSpecTest, WantsTargetModulesThatMakeSenseTogether) {
   JobSpec spec = LegalSpec();
   spec.lora.target_modules = {};

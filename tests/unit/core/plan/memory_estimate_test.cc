@@ -34,7 +34,7 @@ MemoryEstimate Estimate(const ModelShape& shape, const JobSpec& spec, double rat
   const LayerTable table = BuildLayerTable(shape, spec, spec.dataset.max_length).value();
   const DropPlan plan =
       MakeDropPlan(table, std::vector<double>(table.units.size(), rate), rate, 1, 0).value();
-  return EstimateMemory(shape, spec, table, plan, dtype_bytes);
+  return EstimateMemory(shape, spec, table, plan, {.dtype_bytes = dtype_bytes});
 }
 
 TEST(ParameterCountTest, IsThatOfKnownModels) {
@@ -96,12 +96,44 @@ TEST(MemoryEstimateTest, FullTuningHoldsFp32MastersMomentsAndGradientsOfWhatLive
 TEST(MemoryEstimateTest, ThePeakHasGradientsBesideActivationsOnlyWithSeveralMicroSteps) {
   JobSpec spec = SmallJob();
   spec.method = "full";
+  spec.dropbp.drop_rate = 0;  // no probe
   const MemoryEstimate one = Estimate(SmallShape(), spec, 0, 4);
   const int64_t base = one.weights + one.trainable + one.optimizer + one.head;
   EXPECT_EQ(one.peak, base + std::max(one.activations, one.gradients));
   spec.training.global_batch_size = 6;
   const MemoryEstimate two = Estimate(SmallShape(), spec, 0, 4);
   EXPECT_EQ(two.peak, base + two.activations + two.gradients);
+}
+
+TEST(MemoryEstimateTest, AProbeKeepsItsSequencesAtRateZeroAndCotangentsOfTheRanksUnits) {
+  JobSpec spec = SmallJob();
+  spec.dropbp.probe_samples = 2;
+  spec.resources.ranks = 3;
+  const LayerTable table = BuildLayerTable(SmallShape(), spec, 10).value();
+  const int64_t by_token = 2 * ((52 * 4 + 5 * 4) + (63 * 4 + 4)) + 2 * 8 * 4;
+  EXPECT_EQ(Estimate(SmallShape(), spec, 0.5, 4).probe,
+            2 * 10 * by_token + 2 * 4 * table.TrainableElements());
+  spec.dropbp.allocation = "uniform";
+  EXPECT_EQ(Estimate(SmallShape(), spec, 0.5, 4).probe, 0);
+}
+
+TEST(MemoryEstimateTest, ThePeakIsThatOfTheProbeWhereAProbeKeepsMoreThanAStep) {
+  JobSpec spec = SmallJob();
+  spec.training.micro_batch_size = 1;
+  spec.training.global_batch_size = 3;
+  spec.dropbp.drop_rate = 0.5;
+  spec.dropbp.probe_samples = 3;
+  const MemoryEstimate probed = Estimate(SmallShape(), spec, 0.5, 4);
+  const int64_t base = probed.weights + probed.trainable + probed.optimizer + probed.head;
+  ASSERT_GT(probed.probe, probed.activations + probed.gradients);
+  EXPECT_EQ(probed.peak, base + probed.probe);
+}
+
+TEST(MemoryEstimateTest, ATrainedHeadCountsItsGradientTwice) {
+  JobSpec spec = SmallJob();
+  const int64_t frozen = Estimate(SmallShape(), spec, 0, 4).head;
+  spec.method = "full";
+  EXPECT_EQ(Estimate(SmallShape(), spec, 0, 4).head, frozen + 2 * 4 * 100 * 8);
 }
 
 }  // namespace

@@ -124,12 +124,15 @@ TEST(PlanStagesTest, AProbeWithinAStageDividesItAndKeepsItsTarget) {
   EXPECT_DOUBLE_EQ(stages[5].target, 0.4);
 }
 
-TEST(PlanStagesTest, StagesOfTargetZeroHaveNoProbe) {
+TEST(PlanStagesTest, WhereNothingIsDroppedYetAProbeWaitsUntilSomethingIs) {
   JobSpec spec = Spec("ramp");
   spec.dropbp.probe_at = 0.0125;  // before step 5, where the target is still 0
-  EXPECT_THAT(ProbedSteps(PlanStages(spec, 400)), IsEmpty());
+  EXPECT_THAT(ProbedSteps(PlanStages(spec, 400)), ElementsAre(10));
   spec.dropbp.probe_every = 10;
-  EXPECT_EQ(ProbedSteps(PlanStages(spec, 400)).front(), 15);
+  EXPECT_EQ(ProbedSteps(PlanStages(spec, 400)).front(), 10);
+  spec = Spec("anneal");
+  spec.dropbp.probe_at = 0.99;  // in the last stage, whose target is 0
+  EXPECT_THAT(ProbedSteps(PlanStages(spec, 400)), IsEmpty());
   spec = Spec();
   spec.dropbp.drop_rate = 0;
   EXPECT_THAT(ProbedSteps(PlanStages(spec, 100)), IsEmpty());

@@ -144,7 +144,7 @@ TEST_P(DroppingTest, GradientsEqualTheDetachReferenceBitForBit) {
   }
 }
 
-// One pass over a batch of four whose first and second half have masks of their own.
+// One pass over a batch whose groups of sequences have masks of their own.
 at::Tensor StepOfGroups(Decoder& decoder, const at::Tensor& ids, const at::Tensor& targets,
                         const ForwardMasks& masks) {
   ClearGradients(decoder);
