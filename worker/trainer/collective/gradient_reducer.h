@@ -13,9 +13,8 @@ namespace dropbp::trainer {
 
 // Protocol of one optimizer step, the same on every rank:
 //   a. every micro-step but the last: backward passes add to gradients;
-//   b. Begin(live units of the step, units that the last micro-step's backward pass will still
-//   reach
-//      on this rank), then that backward pass. Meanwhile live buckets start in order, each as soon
+//   b. Begin(live units of the step, units that this rank's last backward pass will still reach),
+//      then that backward pass. Meanwhile live buckets start in order, each as soon
 //      as its gradients and those of all buckets before it are final: packed into one tensor, zeros
 //      for what this rank's backward did not reach, and handed to all-reduce;
 //   c. Finish(): starts what has not started (a rank whose backward pass reached nothing starts all

@@ -16,13 +16,11 @@ namespace dropbp::trainer {
 
 // Protocol of a job on one rank:
 //   a. Begin(): adopt the first plan with the other ranks and report ready;
-//   b. RunOnce() for each step: enter the stages of the plan that begin here (PlanStages), each
-//   with
-//      its probe if it has one; make the step; report it;
+//   b. RunOnce() for each step: enter the stages that begin here (PlanStages), each with its probe
+//      if it has one; make the step; report it;
 //   c. the loop ends after the last step, after a step in which any rank was asked to stop, or
-//   after
-//      kMaxNonFinite steps in a row whose loss or gradient was not finite (their updates are left
-//      out).
+//      after kMaxNonFinite steps in a row whose loss or gradient was not finite (their updates are
+//      left out).
 //
 // All ranks leave the loop after the same step. Not thread-safe; one thread owns model, group and
 // trainer.
