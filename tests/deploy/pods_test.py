@@ -1,43 +1,20 @@
 """The manifests' pods with the real programs: what they start, how they are probed, stopped and rolled."""
 import json
-import os
 import pathlib
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
+import urllib.request
 
 import pytest
 
 import authority
 import pod_sandbox
 from pod_sandbox import TestCluster, wait_until
-from rendered import ORACLES, ROOT, find
+from rendered import find
+from tiny_job import make_tiny_model, write_tiny_job
 
-MODELS = pathlib.Path(os.environ.get("DROPBP_MODELS", ROOT / "build" / "models"))
 SECONDS_TO_TRAIN = 120
-
-JOB = """
-model: tiny
-dtype: fp32
-dataset: {{file: data.jsonl, max_length: 64}}
-lora: {{rank: 4, alpha: 8}}
-training: {{steps: {steps}, global_batch_size: 4, micro_batch_size: 2}}
-dropbp: {{probe_samples: 2}}
-resources: {{ranks: {ranks}}}
-"""
-DATA = "".join(f'{{"prompt": "number {i}", "completion": "value {i}"}}\n' for i in range(64))
-
-
-def tiny_model():
-    """The folder of the small random model that other tests make too."""
-    folder = MODELS / "tiny"
-    if not (folder / "config.json").exists():
-        with tempfile.TemporaryDirectory(dir=MODELS) as made:
-            subprocess.run([ORACLES / "bin/python", ROOT / "tests/support/make_tiny_model.py", f"{made}/tiny"], check=True)
-            pathlib.Path(made, "tiny").rename(folder)
-    return folder
 
 
 @pytest.fixture
@@ -49,7 +26,7 @@ def folder():
 def make_cluster(folder, overlay, secrets=None):
     # There is no GPU in a test: the same pod trains on CPU.
     cluster = TestCluster(folder, overlay, secrets, replaced={"DROPBP_DEVICE": "cpu"})
-    shutil.copytree(tiny_model(), cluster.claim("dropbp-models") / "tiny")
+    shutil.copytree(make_tiny_model(), cluster.claim("dropbp-models") / "tiny")
     return cluster
 
 
@@ -69,8 +46,7 @@ class Client:
 
     def submit(self, name, folder, ranks, steps):
         """`folder`: of the container's /tmp, seen from here."""
-        (folder / "job.yaml").write_text(JOB.format(ranks=ranks, steps=steps))
-        (folder / "data.jsonl").write_text(DATA)
+        write_tiny_job(folder, steps, ranks)
         self("submit", "-f", "/tmp/job.yaml", "--name", name)
 
     def wait_for_step(self, name, step, attempt=1):
@@ -82,7 +58,6 @@ class Client:
 
 
 def metric_names(pod, port):
-    import urllib.request
     with urllib.request.urlopen(f"http://{pod.address}:{port}/metrics", timeout=5) as answer:
         lines = answer.read().decode().splitlines()
     return {line.split("{")[0].split(" ")[0] for line in lines if not line.startswith("#")}
@@ -184,7 +159,6 @@ def test_the_kubelet_would_see_a_coordinator_that_hangs(folder):
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     reason = pod_sandbox.in_new_network()
     if reason:
         print(f"SKIPPED: {reason}")
