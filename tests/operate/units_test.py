@@ -3,10 +3,10 @@ import os
 import pathlib
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 
 import pytest
@@ -40,25 +40,51 @@ def environment_file(path):
     return dict(line.split("=", 1) for line in lines)
 
 
-@pytest.fixture
-def folder():
+PROGRAMS = ["dropbp", "dropbp-coordinator", "dropbp-worker", "dropbp-trainer"]
+
+
+def machine(folder, user):
+    """bwrap's arguments for a machine whose /etc, /opt and /var/lib are folders here, as root or as a service's user."""
+    words = ["bwrap", "--unshare-pid", "--unshare-user", "--as-pid-1", "--die-with-parent", "--new-session",
+             "--uid", str(user), "--gid", str(user), "--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin",
+             "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64", "--proc", "/proc", "--dev", "/dev",
+             "--tmpfs", "/tmp", "--tmpfs", "/run",
+             # LibTorch, at the path that the build's trainer has in it.
+             "--ro-bind", str((ROOT / "build/env").resolve()), str((ROOT / "build/env").resolve())]
+    for path in ("etc", "opt", "var/lib", "usr/local/bin"):
+        (folder / path).mkdir(parents=True, exist_ok=True)
+        words += ["--bind", str(folder / path), f"/{path}"]
+    return [*words, "--remount-ro", "/", "--clearenv", "--setenv", "PATH", "/usr/local/bin:/usr/sbin:/usr/bin"]
+
+
+def bundle(folder):
+    """What tools/bundle packs, of this build; without the libraries, which the build's programs find by themselves."""
+    version = re.search(r"project\(dropbp VERSION ([0-9.]+)", (ROOT / "CMakeLists.txt").read_text()).group(1)
+    top = f"dropbp-{version}-linux-x86_64"
+    installed = (ROOT / "cmake/DropbpInstall.cmake").read_text()
+    assert "install(DIRECTORY deploy/systemd DESTINATION share/dropbp)" in installed
+    assert "install(FILES LICENSE configs/coordinator.yaml DESTINATION share/dropbp)" in installed
+    with tarfile.open(folder / f"{top}.tar.gz", "w:gz", compresslevel=1) as tar:
+        for program in PROGRAMS:
+            tar.add(BIN / program, f"{top}/bin/{program}")
+        tar.add(UNITS, f"{top}/share/dropbp/systemd")
+        tar.add(ROOT / "configs/coordinator.yaml", f"{top}/share/dropbp/coordinator.yaml")
+
+
+@pytest.fixture(scope="module", name="folder")
+def installed_machine():
+    """A machine on which the first commands of docs/operate.md were run as root."""
+    text = (ROOT / "docs/operate.md").read_text().split("\n## Install on machines")[1]
+    commands = re.search(r"```\n(.*?)```", text, re.DOTALL).group(1)
     with tempfile.TemporaryDirectory(prefix="dropbp-units-") as name:
-        yield pathlib.Path(name)
-
-
-def machine(folder):
-    """bwrap's arguments for a machine on which everything is installed as docs/operate.md tells."""
-    for made in ("state/dropbp", "state/dropbp-worker", "state/dropbp-models", "etc"):
-        (folder / made).mkdir(parents=True, exist_ok=True)
-    shutil.copy(ROOT / "configs/coordinator.yaml", folder / "etc")
-    shutil.copy(UNITS / "worker.env", folder / "etc")
-    return ["bwrap", "--unshare-pid", "--unshare-user", "--as-pid-1", "--die-with-parent", "--new-session",
-            "--uid", "990", "--gid", "990", "--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin",
-            "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64", "--proc", "/proc", "--dev", "/dev",
-            "--tmpfs", "/tmp", "--tmpfs", "/run", "--ro-bind", str(BIN), "/opt/dropbp/bin", "--ro-bind", str(folder / "etc"), "/etc/dropbp",
-            "--ro-bind", str(UNITS), "/etc/systemd/system", "--bind", str(folder / "state"), "/var/lib",
-            "--ro-bind", str((ROOT / "build/env").resolve()), str((ROOT / "build/env").resolve()),
-            "--remount-ro", "/", "--clearenv"]
+        folder = pathlib.Path(name)
+        bundle(folder)
+        done = subprocess.run([*machine(folder, 0), "--bind", name, "/tmp", "--chdir", "/tmp", "--", "bash", "-euc", commands], capture_output=True, text=True,
+                              check=False)
+        assert done.returncode == 0, done.stderr
+        (folder / "var/lib/dropbp").mkdir()
+        (folder / "var/lib/dropbp-worker").mkdir()
+        yield folder
 
 
 def expand(command, variables):
@@ -78,13 +104,13 @@ class Service:
         variables = {"STATE_DIRECTORY": f"/var/lib/{only(name, 'StateDirectory')}"}
         words = []
         for path in settings(name).get("EnvironmentFile", []):
-            variables |= environment_file(folder / "etc" / pathlib.Path(path).name)
+            variables |= environment_file(folder / path[1:])
         for key, value in variables.items():
             words += ["--setenv", key, value]
         info_read, info_write = os.pipe()
         with open(self.log, "wb") as output:
             self.process = subprocess.Popen(
-                [*machine(folder), "--info-fd", str(info_write), *words, "--",
+                [*machine(folder, 990), "--info-fd", str(info_write), *words, "--",
                  "tini", "--", *expand(only(name, "ExecStart"), variables)],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=[info_write])
         os.close(info_write)
@@ -101,7 +127,7 @@ class Service:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_systemd_finds_nothing_wrong_with_it(folder, name):
-    done = subprocess.run([*machine(folder), "--setenv", "PATH", "/usr/bin", "--", "systemd-analyze", "verify",
+    done = subprocess.run([*machine(folder, 0), "--", "systemd-analyze", "verify",
                            f"/etc/systemd/system/{name}.service"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -121,19 +147,15 @@ def test_a_unit_waits_longer_than_its_worker_drains():
 
 
 def test_users_and_folders_are_made(folder):
-    (folder / "etc").mkdir()
-    subprocess.run(["systemd-sysusers", f"--root={folder}", UNITS / "dropbp.sysusers"], check=True)
     users = (folder / "etc/passwd").read_text()
     for name in NAMES:
         user = only(name, "User")
         assert re.search(rf"^{user}:x:\d+:\d+:.*:/usr/sbin/nologin$", users, re.MULTILINE), users
         assert f"/var/lib/{only(name, 'StateDirectory')}:" in users
-    done = subprocess.run(["systemd-tmpfiles", f"--root={folder}", "--create", UNITS / "dropbp.tmpfiles"],
-                          capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    made = environment_file(UNITS / "worker.env")["DROPBP_MODELS"]
-    for path, mode in ((made, 0o755), ("/etc/dropbp", 0o755), ("/etc/dropbp/tls", 0o755)):
-        assert (folder / path[1:]).stat().st_mode & 0o777 == mode, path
+    models = environment_file(folder / "etc/dropbp/worker.env")["DROPBP_MODELS"]
+    for path in (models, "/etc/dropbp", "/etc/dropbp/tls"):
+        assert (folder / path[1:]).stat().st_mode & 0o777 == 0o755, path
+    assert os.readlink(folder / "usr/local/bin/dropbp") == "/opt/dropbp/bin/dropbp"
 
 
 def test_the_services_start_find_each_other_and_stop_in_time(folder):
@@ -148,7 +170,7 @@ def test_the_services_start_find_each_other_and_stop_in_time(folder):
     wait_until(30, connected, "a connected worker")
     assert worker.stop() == 0, worker.said()
     assert coordinator.stop() == 0, coordinator.said()
-    assert (folder / "state/dropbp/jobs.db").exists()
+    assert (folder / "var/lib/dropbp/jobs.db").exists()
 
 
 if __name__ == "__main__":
