@@ -79,8 +79,8 @@ def installed_machine():
     with tempfile.TemporaryDirectory(prefix="dropbp-units-") as name:
         folder = pathlib.Path(name)
         bundle(folder)
-        done = subprocess.run([*machine(folder, 0), "--bind", name, "/tmp", "--chdir", "/tmp", "--", "bash", "-euc", commands], capture_output=True, text=True,
-                              check=False)
+        done = subprocess.run([*machine(folder, 0), "--bind", name, "/tmp", "--chdir", "/tmp", "--",
+                               "bash", "-euc", commands], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         (folder / "var/lib/dropbp").mkdir()
         (folder / "var/lib/dropbp-worker").mkdir()
