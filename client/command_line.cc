@@ -40,6 +40,7 @@ void AddCommands(CLI::App& app, Session& session) {
   AddDownload(app, session);
   AddWorkers(app, session);
   AddPlan(app, session);
+  AddHealth(app, session);
   AddVersion(app, session);
 }
 

@@ -26,7 +26,8 @@ JobClient::JobClient(JobClientSettings settings, StopToken& stop,
       stop_(stop),
       jobs_(v1::JobService::NewStub(channel)),
       artifacts_(v1::ArtifactService::NewStub(channel)),
-      cluster_(v1::ClusterService::NewStub(channel)) {}
+      cluster_(v1::ClusterService::NewStub(channel)),
+      health_(grpc::health::v1::Health::NewStub(channel)) {}
 
 absl::Status JobClient::ToStatus(const grpc::Status& status) const {
   if (stop_.Requested() && !status.ok()) return absl::CancelledError("stopped by the user");
@@ -120,6 +121,16 @@ absl::StatusOr<v1::ListWorkersResponse> JobClient::ListWorkers() {
         settings_.call_timeout);
   }));
   return response;
+}
+
+absl::Status JobClient::CheckHealth(absl::Duration timeout) {
+  grpc::health::v1::HealthCheckResponse response;
+  RETURN_IF_ERROR(
+      Call([&](grpc::ClientContext& context) { return health_->Check(&context, {}, &response); },
+           timeout));
+  if (response.status() == grpc::health::v1::HealthCheckResponse::SERVING) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(
+      "it says ", grpc::health::v1::HealthCheckResponse::ServingStatus_Name(response.status())));
 }
 
 }  // namespace dropbp::client

@@ -15,6 +15,7 @@
 #include "dropbp/v1/artifacts.grpc.pb.h"
 #include "dropbp/v1/cluster_service.grpc.pb.h"
 #include "dropbp/v1/jobs_service.grpc.pb.h"
+#include "grpc/health/v1/health.grpc.pb.h"
 
 namespace dropbp::client {
 
@@ -47,6 +48,9 @@ class JobClient {
   absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request);
   absl::StatusOr<v1::Job> CancelJob(const std::string& job_id);
   absl::StatusOr<v1::ListWorkersResponse> ListWorkers();
+  // Asks once, for no longer than `timeout`: a probe tries again by itself. UNAVAILABLE without an
+  // answer, or if the coordinator is stopping.
+  absl::Status CheckHealth(absl::Duration timeout);
 
   // Passes on the job's events from the first after `after_sequence` to its end, then returns the
   // ended job. A cut stream is resumed after the last event that was seen. DEADLINE_EXCEEDED when
@@ -95,6 +99,7 @@ class JobClient {
   const std::unique_ptr<v1::JobService::Stub> jobs_;
   const std::unique_ptr<v1::ArtifactService::Stub> artifacts_;
   const std::unique_ptr<v1::ClusterService::Stub> cluster_;
+  const std::unique_ptr<grpc::health::v1::Health::Stub> health_;
 };
 
 // Whether a job in this state has ended.

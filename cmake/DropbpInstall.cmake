@@ -1,5 +1,5 @@
 # What `cmake --install` copies and what tools/bundle packs with CPack: the programs, the shared libraries they need,
-# and the quickstart. The result runs from any folder of another machine.
+# the quickstart and the systemd units. The result runs from any folder of another machine.
 #
 # Left out, and why:
 #   LibTorch and CUDA: gigabytes, and they must fit the machine's driver; bin/dropbp-trainer finds them by
@@ -25,7 +25,8 @@ install(RUNTIME_DEPENDENCY_SET dropbp_dependencies
 install(PROGRAMS tools/trainer_with_libtorch DESTINATION bin RENAME dropbp-trainer)
 install(PROGRAMS tools/run_quickstart DESTINATION bin RENAME dropbp-quickstart)
 install(DIRECTORY configs/quickstart DESTINATION share/dropbp)
-install(FILES LICENSE DESTINATION share/dropbp)
+install(DIRECTORY deploy/systemd DESTINATION share/dropbp)
+install(FILES LICENSE configs/coordinator.yaml DESTINATION share/dropbp)
 
 set(CPACK_GENERATOR TGZ)
 set(CPACK_PACKAGE_FILE_NAME dropbp-${PROJECT_VERSION}-linux-x86_64)

@@ -18,6 +18,7 @@ void AddWait(CLI::App& app, Session& session);
 void AddDownload(CLI::App& app, Session& session);
 void AddWorkers(CLI::App& app, Session& session);
 void AddPlan(CLI::App& app, Session& session);
+void AddHealth(CLI::App& app, Session& session);
 void AddVersion(CLI::App& app, Session& session);
 
 }  // namespace dropbp::client

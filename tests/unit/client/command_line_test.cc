@@ -26,9 +26,9 @@ Result Dropbp(const std::string& line) {
   return {code, captured.out(), captured.err()};
 }
 
-constexpr const char* kCommands[] = {"submit",   "validate", "list",   "get",
-                                     "watch",    "logs",     "cancel", "wait",
-                                     "download", "workers",  "plan",   "version"};
+constexpr const char* kCommands[] = {"submit", "validate", "list",   "get",      "watch",
+                                     "logs",   "cancel",   "wait",   "download", "workers",
+                                     "plan",   "health",   "version"};
 
 TEST(CommandLineTest, HelpNamesEveryCommandAndExitCode) {
   const Result help = Dropbp("--help");
@@ -59,7 +59,7 @@ TEST(CommandLineTest, AnUnknownCommandNamesTheLegalOnes) {
 
 TEST(CommandLineTest, WrongUsageNamesTheHelpOfTheCommand) {
   for (const char* line : {"get", "list --limit 0", "list extra", "wait x --timeout -1", "submit",
-                           "logs x --rank -2", "list --output xml"}) {
+                           "logs x --rank -2", "list --output xml", "health --timeout 0"}) {
     const Result result = Dropbp(line);
     EXPECT_EQ(result.code, ExitCode::kBadInput) << line;
     EXPECT_THAT(result.err, HasSubstr("error: ")) << line;
@@ -80,6 +80,14 @@ TEST(CommandLineTest, ACoordinatorThatDoesNotAnswerHasItsOwnExitCode) {
   EXPECT_THAT(result.err, HasSubstr("no coordinator answers at 127.0.0.1:1"));
   EXPECT_THAT(result.err, HasSubstr("DROPBP_COORDINATOR"));
   EXPECT_THAT(result.err, Not(HasSubstr("trying again")));
+}
+
+TEST(CommandLineTest, AHealthCheckAsksOnce) {
+  const Result result = Dropbp("health --coordinator 127.0.0.1:1 --retry-seconds 60");
+  EXPECT_EQ(result.code, ExitCode::kUnreachable);
+  EXPECT_THAT(result.err, HasSubstr("no coordinator answers at 127.0.0.1:1"));
+  EXPECT_THAT(result.err, Not(HasSubstr("trying again")));
+  EXPECT_THAT(result.out, IsEmpty());
 }
 
 TEST(CommandLineTest, SaysThatItTriesAgain) {

@@ -1,4 +1,5 @@
 #include <google/protobuf/util/json_util.h>
+#include <grpcpp/server_builder.h>
 
 #include <fstream>
 
@@ -273,6 +274,30 @@ TEST_F(CommandsTest, AJobThatIsNotPlannedYetSaysSo) {
   const CommandResult result = Dropbp("plan early");
   EXPECT_EQ(result.code, ExitCode::kRefused);
   EXPECT_THAT(result.err, HasSubstr("next: dropbp get early"));
+}
+
+TEST_F(CommandsTest, HealthSaysThatTheCoordinatorServes) {
+  const CommandResult result = Dropbp("health");
+  EXPECT_EQ(result.code, ExitCode::kOk) << result.err;
+  EXPECT_EQ(result.out, "SERVING\n");
+  EXPECT_EQ(Dropbp("health --output json").out, "{\"status\": \"SERVING\"}\n");
+}
+
+// A server between "stop" and its end, as long as the test likes.
+TEST(HealthTest, TellsOfACoordinatorThatIsStopping) {
+  grpc::EnableDefaultHealthCheckService(true);
+  int port = 0;
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  server->GetHealthCheckService()->SetServingStatus(false);
+
+  CapturedConsole captured;
+  const ExitCode code = RunCommandLine(
+      {"health", "--coordinator", absl::StrCat("127.0.0.1:", port)}, captured.console());
+  EXPECT_EQ(code, ExitCode::kUnreachable);
+  EXPECT_THAT(captured.err(), HasSubstr("it says NOT_SERVING"));
+  EXPECT_THAT(captured.out(), IsEmpty());
 }
 
 TEST_F(CommandsTest, WorkersShowsSlotsAndWhatRunsOnThem) {

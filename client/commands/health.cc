@@ -1,0 +1,32 @@
+#include "client/commands/command.h"
+#include "client/commands/commands.h"
+
+namespace dropbp::client {
+namespace {
+
+struct Options {
+  double timeout_seconds = 3;
+};
+
+absl::StatusOr<ExitCode> Health(Session& session, const Options& options) {
+  ASSIGN_OR_RETURN(auto client, session.Connect());
+  RETURN_IF_ERROR(client->CheckHealth(absl::Seconds(options.timeout_seconds)));
+  session.out().stream << (session.json() ? "{\"status\": \"SERVING\"}" : "SERVING") << std::endl;
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+void AddHealth(CLI::App& app, Session& session) {
+  std::shared_ptr<Options> options;
+  CLI::App* command = AddCommand<Options>(app, session, "health",
+                                          "Ask once whether the coordinator serves; for probes",
+                                          "  dropbp health\n"
+                                          "  dropbp health --timeout 1 || echo down\n",
+                                          Health, options);
+  command->add_option("--timeout", options->timeout_seconds, "Seconds to wait for the answer")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+}
+
+}  // namespace dropbp::client

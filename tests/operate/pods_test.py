@@ -1,0 +1,166 @@
+"""The manifests' pods with the real programs: what they start, how they are probed, stopped and rolled."""
+import json
+import pathlib
+import shutil
+import sys
+import tempfile
+import urllib.request
+
+import pytest
+
+import authority
+import pod_sandbox
+from pod_sandbox import TestCluster, wait_until
+from rendered import find
+from tiny_job import make_tiny_model, write_tiny_job
+
+SECONDS_TO_TRAIN = 120
+
+
+@pytest.fixture
+def folder():
+    with tempfile.TemporaryDirectory(prefix="dropbp-pods-") as name:
+        yield pathlib.Path(name)
+
+
+def make_cluster(folder, overlay, secrets=None):
+    # There is no GPU in a test: the same pod trains on CPU.
+    cluster = TestCluster(folder, overlay, secrets, replaced={"DROPBP_DEVICE": "cpu"})
+    shutil.copytree(make_tiny_model(), cluster.claim("dropbp-models") / "tiny")
+    return cluster
+
+
+class Client:
+    """Runs `dropbp` in a container, as `kubectl exec` does."""
+
+    def __init__(self, container, words=()):
+        self.container, self.words = container, list(words)
+
+    def __call__(self, *words):
+        done = self.container.exec(["dropbp", *words, *self.words], timeout=SECONDS_TO_TRAIN)
+        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def job(self, name):
+        return json.loads(self("get", name, "--output", "json"))
+
+    def submit(self, name, folder, ranks, steps):
+        """`folder`: of the container's /tmp, seen from here."""
+        write_tiny_job(folder, steps, ranks)
+        self("submit", "-f", "/tmp/job.yaml", "--name", name)
+
+    def wait_for_step(self, name, step, attempt=1):
+        def reached():
+            job = self.job(name)
+            assert job["state"] not in ("FAILED", "CANCELLED"), job
+            return int(job.get("attempt", 0)) >= attempt and int(job.get("progress", {}).get("step", 0)) >= step
+        wait_until(SECONDS_TO_TRAIN, reached, f"step {step} of {name}")
+
+
+def metric_names(pod, port):
+    with urllib.request.urlopen(f"http://{pod.address}:{port}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    return {line.split("{")[0].split(" ")[0] for line in lines if not line.startswith("#")}
+
+
+@pytest.mark.parametrize("overlay", ["cpu-demo", "gpu"])
+def test_one_pod_trains_a_job_and_stops_within_its_grace(folder, overlay):
+    cluster = make_cluster(folder, overlay)
+    try:
+        pod = cluster.pod("StatefulSet", "dropbp-coordinator").start()
+        dropbp = Client(pod.containers["worker"])
+        wait_until(30, lambda: json.loads(dropbp("workers", "--output", "json")).get("workers"), "a worker")
+        ranks = 2 if overlay == "cpu-demo" else 1
+        dropbp.submit("job", pod.folder / "volumes" / "worker-tmp", ranks=ranks, steps=6)
+        assert dropbp("wait", "job") == "SUCCEEDED\n"
+        assert "dropbp_jobs" in metric_names(pod, 7071)
+        assert any(name.startswith("dropbp_worker") for name in metric_names(pod, 7072))
+        assert pod.stop() == {"coordinator": 0, "worker": 0}
+    finally:
+        cluster.close()
+
+
+def client_pod(cluster, secrets):
+    """What someone with a user's certificate has: a pod with the client's label, here only its container."""
+    coordinator = find(cluster.overlay, "StatefulSet", "dropbp-coordinator")
+    workload = json.loads(json.dumps(coordinator))
+    workload["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"] = "client"
+    spec = workload["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    container.update(name="client", command=["sleep"], args=["infinity"])
+    container["env"] = [{"name": "DROPBP_COORDINATOR", "value": "dropbp-coordinator.dropbp.svc:7070"}] + [
+        {"name": f"DROPBP_TLS_{name}", "value": f"/etc/dropbp-tls/{file}"}
+        for name, file in (("CA", "ca.crt"), ("CERT", "tls.crt"), ("KEY", "tls.key"))]
+    for volume in spec["volumes"]:
+        if "secret" in volume:
+            volume["secret"]["secretName"] = "dropbp-user-tls"
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        container[probe] = {"exec": {"command": ["dropbp", "health"]}, "timeoutSeconds": 5, "periodSeconds": 5,
+                            "failureThreshold": 3}
+    pod = pod_sandbox.Pod(cluster, cluster.overlay, workload, "client-0")
+    cluster.pods[pod.name] = pod
+    return pod.start()
+
+
+@pytest.mark.parametrize("overlay", ["gpu-mtls"])
+def test_a_cluster_trains_across_pods_rolls_its_coordinator_and_drains_a_worker(folder, overlay):
+    cluster = make_cluster(folder, overlay, authority.issue(overlay, folder / "authority"))
+    try:
+        coordinator = cluster.pod("StatefulSet", "dropbp-coordinator").start()
+        replicas = find(overlay, "StatefulSet", "dropbp-worker")["spec"]["replicas"]
+        workers = [cluster.pod("StatefulSet", "dropbp-worker", number).start() for number in range(replicas)]
+        client = client_pod(cluster, cluster.secrets)
+        dropbp = Client(client.containers["client"])
+        wait_until(30, lambda: len(json.loads(dropbp("workers", "--output", "json")).get("workers", [])) == replicas,
+                   "all workers")
+
+        # One rank in each pod: gradients cross from pod to pod.
+        dropbp.submit("job", client.folder / "volumes" / "tmp", ranks=replicas, steps=100000)
+        dropbp.wait_for_step("job", 3)
+
+        # Rolling the coordinator costs no step: the attempt goes on.
+        before = int(dropbp.job("job")["progress"]["step"])
+        assert coordinator.stop() == {"coordinator": 0}
+        coordinator.start()
+        dropbp.wait_for_step("job", before + 3)
+        assert int(dropbp.job("job")["attempt"]) == 1
+
+        # Draining a worker ends its trainer within the grace; the job waits, and says for what.
+        assert workers[1].stop() == {"worker": 0}
+        waits = lambda: dropbp.job("job")["state"] in ("RESTARTING", "QUEUED") and dropbp.job("job")  # noqa: E731
+        assert wait_until(60, waits, "a job that waits")["state_message"]
+
+        # It goes on when the worker is back.
+        workers[1].start()
+        dropbp.wait_for_step("job", 1, attempt=2)
+        dropbp("cancel", "job")
+        for pod in (*workers, coordinator):
+            assert set(pod.stop().values()) == {0}, pod.name
+    finally:
+        cluster.close()
+
+
+def test_the_kubelet_would_see_a_coordinator_that_hangs(folder):
+    cluster = make_cluster(folder, "cpu-demo")
+    try:
+        pod = cluster.pod("StatefulSet", "dropbp-coordinator").start()
+        container = pod.containers["coordinator"]
+        programs = container.exec(["/usr/bin/pgrep", "-x", "dropbp-coordina"]).stdout.split()
+        assert len(programs) == 1
+        container.exec(["/bin/kill", "-STOP", *programs])
+        assert not container.probe("livenessProbe")
+        assert not container.probe("readinessProbe")
+        # The worker beside it stays alive: it is not the one that hangs.
+        assert pod.containers["worker"].probe("livenessProbe")
+        container.exec(["/bin/kill", "-CONT", *programs])
+        container.wait_for("livenessProbe")
+    finally:
+        cluster.close()
+
+
+if __name__ == "__main__":
+    reason = pod_sandbox.in_new_network()
+    if reason:
+        print(f"SKIPPED: {reason}")
+        sys.exit(77)
+    sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[1:], __file__]))
