@@ -60,4 +60,3 @@ export function clock(timestamp) {
 }
 
 export const stateName = (state) => state.charAt(0) + state.slice(1).toLowerCase();
-export const hasEnded = (state) => ["SUCCEEDED", "FAILED", "CANCELLED"].includes(state);

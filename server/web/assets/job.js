@@ -3,7 +3,7 @@ import { h, data, show } from "./view.js";
 import { badge } from "./jobs.js";
 import { Curve } from "./curve.js";
 import { UnitBars, legend, unitTable } from "./units.js";
-import { scaled, bytes, clock, count, duration, fixed, flops, hasEnded, number, percent, scientific, secondsOf, secondsSince } from "./format.js";
+import { scaled, bytes, clock, count, duration, fixed, flops, number, percent, scientific, secondsOf, secondsSince } from "./format.js";
 
 function tile(label, value, note) {
   return h("div", { class: "tile" }, h("dt", {}, label), h("dd", {}, value), note ? h("dd", { class: "quiet" }, note) : null);
@@ -18,10 +18,12 @@ function timeNote(job) {
 function tiles(job) {
   const { progress, plan } = job;
   if (!progress || !Number(progress.total_steps)) return [];
+  const steps = tile("Step", [data("step", progress.step, count(progress.step)), h("small", {}, ` / ${count(progress.total_steps)}`)], timeNote(job));
+  if (!Number(progress.step)) return [steps];
   const [done, saved] = [progress.backward_flops_done, progress.backward_flops_saved];
   const [sent, dense] = [Number(progress.gradient_bytes_sent), Number(progress.gradient_bytes_dense)];
   return [
-    tile("Step", [data("step", progress.step, count(progress.step)), h("small", {}, ` / ${count(progress.total_steps)}`)], timeNote(job)),
+    steps,
     tile("Loss", data("loss", progress.loss, fixed(progress.loss, 4)), "newest step"),
     tile("Tokens per second", data("tokens_per_second", progress.tokens_per_second, count(progress.tokens_per_second)), `${scaled(Number(progress.tokens), "")} tokens`),
     tile("Learning rate", data("learning_rate", progress.learning_rate, scientific(progress.learning_rate)), `grad norm ${number(progress.grad_norm, 3)}`),
@@ -99,12 +101,9 @@ export class JobView {
   }
 
   async refresh(get) {
-    if (this.done) return;
     const job = await get(`/api/v1/jobs/${this.id}`);
     await Promise.all([this.refreshCurves(get, job), this.refreshEvents(get, job)]);
     this.showJob(job);
-    // Nothing changes any more once all of it was read.
-    this.done = hasEnded(job.state) && this.known.steps >= Number(job.progress?.step ?? 0);
   }
 
   async refreshCurves(get, job) {

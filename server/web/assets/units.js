@@ -8,6 +8,7 @@ const LEFT = 52;
 const RIGHT = 10;
 const TOP = 8;
 const BOTTOM = 22;
+const LEAST_GROUP = 8; // pixels of a layer that has bars
 const KINDS = [["ATTENTION", "Attention"], ["MLP", "MLP"]];
 
 export class UnitBars {
@@ -51,8 +52,18 @@ export class UnitBars {
     return [...rows, ...names];
   }
 
+  // Too many layers for bars that can be told apart: a line through each kind's values.
+  lines(group) {
+    return KINDS.map(([kind]) => {
+      const path = this.units.filter((unit) => unit.kind === kind)
+        .map((unit, i) => `${i ? "L" : "M"}${this.x(unit.layer) + group / 2} ${this.y(Number(unit[this.field]))}`).join("");
+      return svg("path", { class: `line ${kind.toLowerCase()}-line`, d: path });
+    });
+  }
+
   bars(group) {
-    const gap = group > 8 ? 2 : 0.4;
+    if (group < LEAST_GROUP) return this.lines(group);
+    const gap = 2;
     const bar = Math.min(22, (group * 0.8 - gap) / 2);
     return this.units.map((unit) => {
       const second = unit.kind === "MLP";
@@ -88,7 +99,8 @@ function unitCells(unit) {
 }
 
 export function unitTable(units) {
-  const layers = Map.groupBy ? Map.groupBy(units, (unit) => unit.layer) : new Map(units.map((unit) => [unit.layer, units.filter((other) => other.layer === unit.layer)]));
+  const layers = new Map(units.map((unit) => [unit.layer, []]));
+  for (const unit of units) layers.get(unit.layer).push(unit);
   return h("details", { class: "card" }, h("summary", {}, "Drop rates and sensitivities as a table"),
     h("table", { class: "plain" },
       h("thead", {},

@@ -90,7 +90,9 @@ TEST_F(StepCurvesTest, AreThinnedOutForALongJob) {
   ASSERT_TRUE(coordinator_->CreateJob(request).ok());
   ASSERT_TRUE(agent_.Prepared(*coordinator_, "job").ok());
   ASSERT_TRUE(agent_.Ready(*coordinator_, "job", 1, 0).ok());
-  Steps(1, 0, 4999);  // three reads of the history
+  Steps(1, 0, 4899);  // three reads of the history
+  AdvanceTime(absl::Seconds(2), {&agent_});
+  Steps(1, 4900, 4999);  // not in the store yet
   StepCurves curves(*coordinator_);
   const v1::StepHistory history = Look(curves);
   EXPECT_EQ(history.known_steps(), 5000);
