@@ -31,9 +31,11 @@ absl::StatusOr<ParsedArguments> ParseArguments(int argc, char** argv) {
   app.add_option("--config", config_file, "YAML file with settings; flags go over it");
   auto* listen =
       app.add_option("--listen", flags.listen, "gRPC address, HOST:PORT")->capture_default_str();
-  auto* metrics = app.add_option("--metrics-listen", flags.metrics_listen,
-                                 "Prometheus address, HOST:PORT; empty for none")
-                      ->capture_default_str();
+  auto* metrics =
+      app.add_option(
+             "--metrics-listen", flags.metrics_listen,
+             "HTTP address of the page and of Prometheus metrics, HOST:PORT; empty for none")
+          ->capture_default_str();
   auto* data = app.add_option("--data-dir", flags.data_dir, "folder of jobs, artifacts and logs")
                    ->capture_default_str();
   auto* port_file = app.add_option("--port-file", flags.port_file,

@@ -77,12 +77,6 @@ std::string SetKey(const std::string& key, const YAML::Node& value, CoordinatorC
   return legal.empty() ? "" : absl::StrCat(key, ": found '", text, "', legal is ", legal);
 }
 
-bool IsLoopback(const std::string& address) {
-  if (absl::StartsWith(address, "unix:")) return true;
-  const std::string host = address.substr(0, address.rfind(':'));
-  return absl::StartsWith(host, "127.") || host == "localhost" || host == "[::1]";
-}
-
 void CheckAddress(const std::string& key, const std::string& address,
                   std::vector<std::string>& problems) {
   const size_t colon = address.rfind(':');
@@ -105,6 +99,12 @@ void CheckPositive(const std::string& key, double value, std::vector<std::string
 }
 
 }  // namespace
+
+bool IsLoopback(const std::string& address) {
+  if (absl::StartsWith(address, "unix:")) return true;
+  const std::string host = address.substr(0, address.rfind(':'));
+  return absl::StartsWith(host, "127.") || host == "localhost" || host == "[::1]";
+}
 
 absl::Status ReadConfig(std::string_view yaml, const std::string& source,
                         CoordinatorConfig& config) {

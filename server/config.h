@@ -11,7 +11,7 @@ namespace dropbp::server {
 
 struct CoordinatorConfig {
   std::string listen = "127.0.0.1:7070";          // gRPC, for clients and workers
-  std::string metrics_listen = "127.0.0.1:7071";  // Prometheus; empty: none
+  std::string metrics_listen = "127.0.0.1:7071";  // HTTP: page and metrics; empty: none
   std::string data_dir = "dropbp-data";           // jobs, artifacts, logs
   std::string port_file;                          // written with the gRPC address once it serves
   bool reflection = false;                        // gRPC reflection
@@ -25,6 +25,9 @@ struct CoordinatorConfig {
   int64_t log_limit_bytes = int64_t{64} << 20;    // of one rank in one attempt
   int64_t artifact_limit_bytes = int64_t{64} << 30;  // of one uploaded file
 };
+
+// Whether a listen address can be reached from this machine only.
+bool IsLoopback(const std::string& address);
 
 // Sets the keys of a YAML map. INVALID_ARGUMENT lists every problem as "<source>:<line>: <key>:
 // found ..., legal is ...".

@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include <cstdio>
+#include <string>
 
 #include "server/config.h"
 #include "server/service.h"
@@ -49,7 +50,9 @@ int main(int argc, char** argv) {
   const StopSignal stop;
   auto service = dropbp::server::Service::Start(arguments->config);
   if (!service.ok()) return Fail(service.status());
-  spdlog::info("serving on {}, data in {}", (*service)->address(), arguments->config.data_dir);
+  const std::string page = (*service)->page_url();
+  spdlog::info("serving on {}, data in {}{}{}", (*service)->address(), arguments->config.data_dir,
+               page.empty() ? "" : ", page and metrics at ", page);
   const int signal = stop.Wait();
   spdlog::info("stopping on signal {}", signal);
   service->reset();

@@ -1,10 +1,12 @@
 #include "server/service.h"
 
 #include <prometheus/histogram.h>
+#include <prometheus/text_serializer.h>
 
-#include <exception>
 #include <filesystem>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/clock.h"
@@ -42,7 +44,7 @@ CoordinatorOptions OptionsOf(const CoordinatorConfig& config, prometheus::Regist
 absl::StatusOr<std::unique_ptr<Service>> Service::Start(const CoordinatorConfig& config) {
   std::unique_ptr<Service> service(new Service);
   RETURN_IF_ERROR(service->OpenData(config));
-  if (!config.metrics_listen.empty()) RETURN_IF_ERROR(service->ServeMetrics(config.metrics_listen));
+  if (!config.metrics_listen.empty()) RETURN_IF_ERROR(service->ServeHttp(config.metrics_listen));
   ASSIGN_OR_RETURN(service->api_,
                    ApiServer::Start({.listen = config.listen,
                                      .reflection = config.reflection,
@@ -70,17 +72,26 @@ absl::Status Service::OpenData(const CoordinatorConfig& config) {
   return absl::OkStatus();
 }
 
-absl::Status Service::ServeMetrics(const std::string& listen) {
-  try {
-    exposer_ = std::make_unique<prometheus::Exposer>(listen, 1);
-  } catch (const std::exception& error) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot serve metrics on ", listen, ": ", error.what()));
-  }
-  metrics_ = std::make_shared<CoordinatorMetrics>(*coordinator_);
-  exposer_->RegisterCollectable(registry_);
-  exposer_->RegisterCollectable(metrics_);
+absl::Status Service::ServeHttp(const std::string& listen) {
+  pages_ = std::make_unique<WebPages>(
+      WebOptions{.any_host = !IsLoopback(listen), .metrics = [this] { return MetricsText(); }},
+      *coordinator_);
+  ASSIGN_OR_RETURN(http_, HttpServer::Start(listen, [this](const HttpRequest& request) {
+                     return pages_->Answer(request);
+                   }));
   return absl::OkStatus();
+}
+
+std::string Service::MetricsText() const {
+  std::vector<prometheus::MetricFamily> families = registry_->Collect();
+  for (prometheus::MetricFamily& family : CoordinatorMetrics(*coordinator_).Collect()) {
+    families.push_back(std::move(family));
+  }
+  return prometheus::TextSerializer().Serialize(families);
+}
+
+std::string Service::page_url() const {
+  return http_ == nullptr ? "" : absl::StrCat("http://", http_->address(), "/");
 }
 
 void Service::TickUntilStopped() {
@@ -90,7 +101,7 @@ void Service::TickUntilStopped() {
 Service::~Service() {
   stop_.Notify();
   if (ticker_.joinable()) ticker_.join();
-  exposer_.reset();
+  http_.reset();
   if (coordinator_) coordinator_->Shutdown();
   if (api_) api_->Stop(kStopGrace);
 }

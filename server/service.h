@@ -1,7 +1,6 @@
 // The running coordinator: all rooms built in order, and stopped in the opposite one.
 #pragma once
 
-#include <prometheus/exposer.h>
 #include <prometheus/registry.h>
 
 #include <memory>
@@ -14,6 +13,8 @@
 #include "server/config.h"
 #include "server/metrics/coordinator_metrics.h"
 #include "server/run/coordinator.h"
+#include "server/web/http_server.h"
+#include "server/web/web_pages.h"
 
 namespace dropbp::server {
 
@@ -25,19 +26,22 @@ class Service {
   ~Service();
 
   const std::string& address() const { return api_->address(); }
+  // Where the page and the metrics are, "http://host:port/"; empty if they are not served.
+  std::string page_url() const;
 
  private:
   Service() = default;
   absl::Status OpenData(const CoordinatorConfig& config);
-  absl::Status ServeMetrics(const std::string& listen);
+  absl::Status ServeHttp(const std::string& listen);
+  std::string MetricsText() const;
   void TickUntilStopped();
 
   std::unique_ptr<ArtifactStore> artifacts_;
   std::unique_ptr<LogStore> logs_;
   std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
   std::unique_ptr<Coordinator> coordinator_;
-  std::shared_ptr<CoordinatorMetrics> metrics_;
-  std::unique_ptr<prometheus::Exposer> exposer_;
+  std::unique_ptr<WebPages> pages_;
+  std::unique_ptr<HttpServer> http_;
   std::unique_ptr<ApiServer> api_;
   absl::Notification stop_;
   std::thread ticker_;

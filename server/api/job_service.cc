@@ -1,17 +1,12 @@
 #include "server/api/job_service.h"
 
-#include <algorithm>
-
 #include "proto/support/grpc_status.h"
+#include "server/api/list_jobs.h"
 #include "server/api/log_reactor.h"
-#include "server/api/page_token.h"
 #include "server/api/watch_reactor.h"
 
 namespace dropbp::server {
 namespace {
-
-constexpr int kDefaultPage = 50;
-constexpr int kLargestPage = 1000;
 
 template <typename Message>
 grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context,
@@ -20,25 +15,6 @@ grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context,
   if (result.ok()) *response = *std::move(result);
   reactor->Finish(ToGrpcStatus(result.status()));
   return reactor;
-}
-
-absl::StatusOr<v1::ListJobsResponse> List(Coordinator& coordinator,
-                                          const v1::ListJobsRequest& request) {
-  if (request.page_size() < 0) {
-    const FieldViolation violation{"page_size", "found a negative number, legal is 0 to 1000"};
-    return InvalidFields({&violation, 1});
-  }
-  JobQuery query;
-  ASSIGN_OR_RETURN(query.before_order, ReadPageToken(request));
-  query.limit =
-      request.page_size() == 0 ? kDefaultPage : std::min(request.page_size(), kLargestPage);
-  for (int state : request.states()) query.states.push_back(static_cast<v1::Job::State>(state));
-  query.labels.insert(request.labels().begin(), request.labels().end());
-  ASSIGN_OR_RETURN(JobPage page, coordinator.ListJobs(query));
-  v1::ListJobsResponse response;
-  for (v1::Job& job : page.jobs) *response.add_jobs() = std::move(job);
-  response.set_next_page_token(MakePageToken(request, page.next_order));
-  return response;
 }
 
 }  // namespace
@@ -63,7 +39,7 @@ grpc::ServerUnaryReactor* JobServiceImpl::GetJob(grpc::CallbackServerContext* co
 grpc::ServerUnaryReactor* JobServiceImpl::ListJobs(grpc::CallbackServerContext* context,
                                                    const v1::ListJobsRequest* request,
                                                    v1::ListJobsResponse* response) {
-  return Answer(context, List(coordinator_, *request), response);
+  return Answer(context, dropbp::server::ListJobs(coordinator_, *request), response);
 }
 
 grpc::ServerUnaryReactor* JobServiceImpl::CancelJob(grpc::CallbackServerContext* context,

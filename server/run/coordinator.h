@@ -57,6 +57,12 @@ struct CoordinatorSnapshot {
   StoreStats store;
 };
 
+// Part of a job's step history.
+struct StepPage {
+  int attempt = 0;                    // that made these steps
+  std::vector<v1::StepReport> steps;  // of rank 0, in order
+};
+
 class Coordinator {
  public:
   // Takes up the stored jobs. `artifacts`, `logs` and `clock` outlive the coordinator.
@@ -78,6 +84,11 @@ class Coordinator {
   absl::Status Watch(const std::string& job_id, int64_t after_sequence,
                      std::shared_ptr<JobWatcher> watcher);
   void Unwatch(const std::string& job_id, const JobWatcher* watcher);
+  // The newest stored events, in order, at most `limit`.
+  absl::StatusOr<std::vector<v1::JobEvent>> NewestEvents(const std::string& job_id, int limit);
+  // Steps of the job's newest attempt from `first_step` on, at most `limit`. No steps: there are no
+  // more yet.
+  absl::StatusOr<StepPage> StepsFrom(const std::string& job_id, int64_t first_step, int limit);
   std::vector<v1::Worker> ListWorkers();
   bool HasEnded(const std::string& job_id);
 

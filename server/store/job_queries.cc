@@ -11,6 +11,18 @@ absl::Status Unreadable(const std::string& job_id, const std::string& what) {
       absl::StrCat("job store: ", what, " of job '", job_id, "' cannot be read"));
 }
 
+// All rows of a query of one message each.
+template <typename Message>
+absl::StatusOr<std::vector<Message>> ReadAll(Rows rows, const std::string& job_id,
+                                           const std::string& what) {
+  std::vector<Message> messages;
+  while (rows.Next()) {
+    if (!messages.emplace_back().ParseFromString(rows.Bytes(0))) return Unreadable(job_id, what);
+  }
+  RETURN_IF_ERROR(rows.status());
+  return messages;
+}
+
 // WHERE clause and values of a query.
 struct Filter {
   std::string where = "1";
@@ -63,17 +75,28 @@ absl::StatusOr<JobPage> JobStore::List(const JobQuery& query) {
 
 absl::StatusOr<std::vector<v1::JobEvent>> JobStore::EventsAfter(const std::string& job_id,
                                                                 int64_t sequence) {
-  Rows rows =
+  return ReadAll<v1::JobEvent>(
       db_->Query("SELECT event FROM events WHERE job_id = ? AND sequence > ? ORDER BY sequence",
-                 {std::string_view(job_id), sequence});
-  std::vector<v1::JobEvent> events;
-  while (rows.Next()) {
-    if (!events.emplace_back().ParseFromString(rows.Bytes(0))) {
-      return Unreadable(job_id, "an event");
-    }
-  }
-  RETURN_IF_ERROR(rows.status());
-  return events;
+                 {std::string_view(job_id), sequence}),
+      job_id, "an event");
+}
+
+absl::StatusOr<std::vector<v1::JobEvent>> JobStore::NewestEvents(const std::string& job_id,
+                                                                 int limit) {
+  return ReadAll<v1::JobEvent>(
+      db_->Query("SELECT event FROM (SELECT sequence, event FROM events WHERE job_id = ?"
+                 " ORDER BY sequence DESC LIMIT ?) ORDER BY sequence",
+                 {std::string_view(job_id), int64_t{limit}}),
+      job_id, "an event");
+}
+
+absl::StatusOr<std::vector<v1::StepReport>> JobStore::StepsFrom(const std::string& job_id,
+                                                                int64_t first_step, int limit) {
+  return ReadAll<v1::StepReport>(
+      db_->Query(
+          "SELECT report FROM step_history WHERE job_id = ? AND step >= ? ORDER BY step LIMIT ?",
+          {std::string_view(job_id), first_step, int64_t{limit}}),
+      job_id, "a step report");
 }
 
 absl::StatusOr<std::vector<StoredJob>> JobStore::LoadActive() {

@@ -100,6 +100,11 @@ class JobStore {
   absl::StatusOr<JobPage> List(const JobQuery& query);
   absl::StatusOr<std::vector<v1::JobEvent>> EventsAfter(const std::string& job_id,
                                                         int64_t sequence);
+  // The newest events, in order, at most `limit`.
+  absl::StatusOr<std::vector<v1::JobEvent>> NewestEvents(const std::string& job_id, int limit);
+  // Step reports of the current attempt from `first_step` on, in order, at most `limit`.
+  absl::StatusOr<std::vector<v1::StepReport>> StepsFrom(const std::string& job_id,
+                                                        int64_t first_step, int limit);
   // All jobs that have not ended, oldest first.
   absl::StatusOr<std::vector<StoredJob>> LoadActive();
   // Number of jobs by state.

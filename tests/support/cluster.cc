@@ -7,6 +7,7 @@
 
 #include <fstream>
 #include <iostream>
+#include <regex>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -111,7 +112,8 @@ absl::Status Cluster::StartCoordinator() {
       RunProgram("coordinator", {RequiredEnvironment("DROPBP_BIN_DIR") + "/dropbp-coordinator",
                                  "--config", (folder_ / "coordinator.yaml").string(), "--listen",
                                  address_.empty() ? "127.0.0.1:0" : address_, "--metrics-listen",
-                                 "", "--data-dir", data_dir().string(), "--port-file", port_file}));
+                                 options_.metrics_listen, "--data-dir", data_dir().string(),
+                                 "--port-file", port_file}));
   return WaitForAddress();
 }
 
@@ -165,6 +167,13 @@ absl::Status Cluster::WaitForWorkers() {
   return absl::InternalError(absl::StrCat(connected, " of ", options_.workers,
                                           " workers are connected:\n",
                                           FileContent("worker-0.err")));
+}
+
+std::string Cluster::page_url() const {
+  std::smatch found;
+  const std::string log = FileContent("coordinator.err");
+  static const std::regex pattern(R"(page and metrics at (http://\S+))");
+  return std::regex_search(log, found, pattern) ? found[1].str() : "";
 }
 
 void Cluster::KillCoordinator() { coordinator_->Kill(); }

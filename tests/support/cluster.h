@@ -23,6 +23,7 @@ struct ClusterOptions {
   double lease_seconds = 15;  // of the coordinator
   int64_t plan_block_steps = 1024;
   double heartbeat_seconds = 3;
+  std::string metrics_listen = {};  // of the coordinator; empty: no HTTP
   // Called before the workers start, to put more model folders there.
   std::function<void(const std::filesystem::path& models_dir)> add_models = [](const auto&) {};
 };
@@ -41,6 +42,8 @@ class Cluster {
 
   client::JobClient& client() { return *client_; }
   const std::string& address() const { return address_; }
+  // Where the coordinator said in its log that its page is; empty if it serves none.
+  std::string page_url() const;
   std::filesystem::path folder() const { return folder_; }
   std::filesystem::path models_dir() const { return folder_ / "models"; }
   std::filesystem::path data_dir() const { return folder_ / "data"; }
