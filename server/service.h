@@ -29,12 +29,13 @@ class Service {
  private:
   Service() = default;
   absl::Status OpenData(const CoordinatorConfig& config);
-  absl::Status ServeMetrics(const std::string& listen);
+  absl::Status ServeMetrics(const CoordinatorConfig& config);
   void TickUntilStopped();
 
   std::unique_ptr<ArtifactStore> artifacts_;
   std::unique_ptr<LogStore> logs_;
   std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
+  EventMetrics events_;
   std::unique_ptr<Coordinator> coordinator_;
   std::shared_ptr<CoordinatorMetrics> metrics_;
   std::unique_ptr<prometheus::Exposer> exposer_;

@@ -2,15 +2,15 @@
 
 #include <chrono>
 #include <string>
+#include <vector>
+
+#include "server/metrics/coordinator_table.h"
 
 namespace dropbp::server {
 namespace {
 
 using grpc::experimental::InterceptionHookPoints;
 using grpc::experimental::InterceptorBatchMethods;
-
-const prometheus::Histogram::BucketBoundaries kSeconds = {
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
 
 const char* CodeName(grpc::StatusCode code) {
   static constexpr const char* kNames[] = {"OK",
@@ -36,6 +36,7 @@ const char* CodeName(grpc::StatusCode code) {
 struct Families {
   prometheus::Family<prometheus::Counter>& calls;
   prometheus::Family<prometheus::Histogram>& seconds;
+  const std::vector<double>& buckets;
 };
 
 // Watches one call until its status is sent.
@@ -49,7 +50,7 @@ class CallWatch : public grpc::experimental::Interceptor {
       const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun_;
       const grpc::StatusCode code = methods->GetSendStatus().error_code();
       families_.calls.Add({{"method", method_}, {"code", CodeName(code)}}).Increment();
-      families_.seconds.Add({{"method", method_}}, kSeconds).Observe(took.count());
+      families_.seconds.Add({{"method", method_}}, families_.buckets).Observe(took.count());
     }
     methods->Proceed();
   }
@@ -77,15 +78,12 @@ class Factory : public grpc::experimental::ServerInterceptorFactoryInterface {
 
 std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> MakeRpcMetrics(
     prometheus::Registry& registry) {
-  return std::make_unique<Factory>(
-      Families{prometheus::BuildCounter()
-                   .Name("dropbp_rpc_total")
-                   .Help("RPCs answered, by method and status code.")
-                   .Register(registry),
-               prometheus::BuildHistogram()
-                   .Name("dropbp_rpc_duration_seconds")
-                   .Help("Time from the arrival of an RPC to its status; streams last long.")
-                   .Register(registry)});
+  const MetricInfo& calls = FindMetric(CoordinatorTable(), "dropbp_rpc_total");
+  const MetricInfo& seconds = FindMetric(CoordinatorTable(), "dropbp_rpc_duration_seconds");
+  return std::make_unique<Factory>(Families{
+      prometheus::BuildCounter().Name(calls.name).Help(calls.help).Register(registry),
+      prometheus::BuildHistogram().Name(seconds.name).Help(seconds.help).Register(registry),
+      seconds.buckets});
 }
 
 }  // namespace dropbp::server
