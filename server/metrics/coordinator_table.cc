@@ -79,7 +79,7 @@ MetricTable ServiceMetrics() {
       {"dropbp_rpc_total",
        kCounter,
        {"method", "code"},
-       "RPCs answered, by method and status code."},
+       "RPCs answered, by method and status code; methods that nobody serves are `other`."},
       {"dropbp_rpc_duration_seconds",
        kHistogram,
        {"method"},

@@ -1,9 +1,12 @@
 #include "server/metrics/rpc_metrics.h"
 
+#include <google/protobuf/descriptor.h>
+
 #include <chrono>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_replace.h"
 #include "server/metrics/coordinator_table.h"
 
 namespace dropbp::server {
@@ -31,6 +34,18 @@ const char* CodeName(grpc::StatusCode code) {
                                            "DATA_LOSS",
                                            "UNAUTHENTICATED"};
   return code >= 0 && code < static_cast<int>(std::size(kNames)) ? kNames[code] : "UNKNOWN";
+}
+
+// "dropbp.v1.JobService/GetJob". Callers may ask for methods of any name; what nobody serves is
+// "other", so that they cannot make series.
+std::string MethodLabel(std::string method) {
+  if (!method.empty() && method[0] == '/') method.erase(0, 1);
+  if (method == "grpc.health.v1.Health/Check" || method == "grpc.health.v1.Health/Watch") {
+    return method;
+  }
+  const std::string name = absl::StrReplaceAll(method, {{"/", "."}});
+  const auto* pool = google::protobuf::DescriptorPool::generated_pool();
+  return pool->FindMethodByName(name) == nullptr ? "other" : method;
 }
 
 struct Families {
@@ -66,8 +81,7 @@ class Factory : public grpc::experimental::ServerInterceptorFactoryInterface {
   explicit Factory(const Families& families) : families_(families) {}
   grpc::experimental::Interceptor* CreateServerInterceptor(
       grpc::experimental::ServerRpcInfo* info) override {
-    // "/dropbp.v1.JobService/GetJob" without the leading slash.
-    return new CallWatch(families_, info->method() + 1);
+    return new CallWatch(families_, MethodLabel(info->method()));
   }
 
  private:
