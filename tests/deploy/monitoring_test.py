@@ -20,7 +20,9 @@ def rules_of(name):
 
 ALERTS = rules_of("alerts.yml")
 RECORDED = rules_of("recording.yml")
-DASHBOARDS = [json.loads(path.read_text()) for path in sorted((ROOT / "deploy/grafana/dashboards").glob("*.json"))]
+DASHBOARDS = [
+    json.loads(path.read_text()) for path in sorted((ROOT / "deploy/grafana/dashboards").glob("*.json"))
+]
 PANELS = [panel for board in DASHBOARDS for panel in board["panels"]]
 QUERIES = [target["expr"] for panel in PANELS for target in panel.get("targets", [])]
 
@@ -39,13 +41,18 @@ class AlertsTest(unittest.TestCase):
         self.assertEqual(set(pages), {alert["alert"] for alert in ALERTS})
         for name, page in pages.items():
             with self.subTest(name):
-                self.assertEqual(re.findall("^#+ (.*)", page, re.MULTILINE),
-                                 [name, "What it means", "How to look", "What to do"])
+                self.assertEqual(
+                    re.findall("^#+ (.*)", page, re.MULTILINE),
+                    [name, "What it means", "How to look", "What to do"],
+                )
 
     def test_each_is_tested_firing_and_quiet(self):
         tests = yaml.safe_load((ROOT / "deploy/prometheus/tests/alerts_test.yml").read_text())["tests"]
-        seen = {(re.search('alertname="(\\w+)"', check["expr"])[1], bool(check["exp_samples"]))
-                for test in tests for check in test["promql_expr_test"]}
+        seen = {
+            (re.search('alertname="(\\w+)"', check["expr"])[1], bool(check["exp_samples"]))
+            for test in tests
+            for check in test["promql_expr_test"]
+        }
         self.assertEqual(seen, {(alert["alert"], fires) for alert in ALERTS for fires in (True, False)})
 
 
@@ -64,14 +71,20 @@ class RunbooksTest(unittest.TestCase):
 
 class DashboardsTest(unittest.TestCase):
     def test_there_is_one_for_the_fleet_a_job_and_a_worker(self):
-        self.assertEqual([board["uid"] for board in DASHBOARDS], ["dropbp-fleet", "dropbp-job", "dropbp-worker"])
+        self.assertEqual(
+            [board["uid"] for board in DASHBOARDS], ["dropbp-fleet", "dropbp-job", "dropbp-worker"]
+        )
 
     def test_panels_do_not_overlap_and_stay_on_the_grid(self):
         for board in DASHBOARDS:
             taken = set()
             for panel in board["panels"]:
                 at = panel["gridPos"]
-                cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+                cells = {
+                    (x, y)
+                    for x in range(at["x"], at["x"] + at["w"])
+                    for y in range(at["y"], at["y"] + at["h"])
+                }
                 self.assertFalse(cells & taken, f"{board['uid']}: {panel['title']}")
                 self.assertLessEqual(at["x"] + at["w"], 24)
                 taken |= cells

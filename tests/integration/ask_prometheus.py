@@ -21,7 +21,7 @@ import yaml
 
 DEPLOY = pathlib.Path(__file__).resolve().parents[2] / "deploy"
 PATIENCE_SECONDS = 60
-GPU_ONLY = "Only GPUs."  # as deploy/grafana/make_dashboards marks panels
+GPU_ONLY = "Only GPUs."  # as deploy/grafana/panels.py marks them
 
 
 def read(url):
@@ -75,14 +75,22 @@ def ready(arguments):
     def problems():
         targets = api(arguments, "targets", state="active")["activeTargets"]
         up = [target for target in targets if target["health"] == "up"]
-        return [] if len(up) == arguments.targets else [f"{len(up)} of {arguments.targets} targets are up: {targets}"]
+        return (
+            []
+            if len(up) == arguments.targets
+            else [f"{len(up)} of {arguments.targets} targets are up: {targets}"]
+        )
 
     return until_all(problems)
 
 
 def rules(arguments):
     """Every recording rule gives data, and every alert can be evaluated."""
-    groups = [group for path in (DEPLOY / "prometheus/rules").glob("*.yml") for group in yaml.safe_load(path.read_text())["groups"]]
+    groups = [
+        group
+        for path in (DEPLOY / "prometheus/rules").glob("*.yml")
+        for group in yaml.safe_load(path.read_text())["groups"]
+    ]
     listed = [rule for group in groups for rule in group["rules"]]
     recorded = [rule["record"] for rule in listed if "record" in rule]
     alerts = {rule["alert"] for rule in listed if "alert" in rule}
@@ -90,7 +98,11 @@ def rules(arguments):
     def sick():
         loaded = [rule for group in api(arguments, "rules")["groups"] for rule in group["rules"]]
         missing = alerts.union(recorded) - {rule["name"] for rule in loaded}
-        return [f"{rule['name']}: {rule['health']} {rule.get('lastError', '')}" for rule in loaded if rule["health"] != "ok"] + sorted(missing)
+        return [
+            f"{rule['name']}: {rule['health']} {rule.get('lastError', '')}"
+            for rule in loaded
+            if rule["health"] != "ok"
+        ] + sorted(missing)
 
     print(f"rules: {len(recorded)} recorded, {len(alerts)} alerts")
     return queries_without_data(arguments, recorded) + until_all(sick)
@@ -117,9 +129,13 @@ def dashboards(arguments):
         skipped = [panel["title"] for panel in panels if panel["description"].startswith(GPU_ONLY)]
         queries = [
             filled_in(arguments, target["expr"])
-            for panel in panels if panel["title"] not in skipped for target in panel["targets"]
+            for panel in panels
+            if panel["title"] not in skipped
+            for target in panel["targets"]
         ]
-        print(f"{path.name}: {len(queries)} queries; skipped, since they need a GPU: {', '.join(skipped) or 'none'}")
+        print(
+            f"{path.name}: {len(queries)} queries; skipped, since they need a GPU: {', '.join(skipped) or 'none'}"
+        )
         problems += [f"{path.name}: {problem}" for problem in queries_without_data(arguments, queries)]
         for variable in board["templating"]["list"]:
             if variable["type"] == "query":
@@ -132,7 +148,9 @@ def endpoints(arguments):
     problems = []
     for number, address in enumerate(arguments.endpoints.split(",")):
         text = read(f"http://{address}/metrics")
-        checked = subprocess.run([arguments.promtool, "check", "metrics"], input=text, text=True, capture_output=True)
+        checked = subprocess.run(
+            [arguments.promtool, "check", "metrics"], input=text, text=True, capture_output=True
+        )
         if checked.returncode != 0 or checked.stdout or checked.stderr:
             problems.append(f"{address}: {checked.stdout}{checked.stderr}")
         families = re.findall(r"^# TYPE ((?:dropbp|process)_\w+)", text, re.MULTILINE)
@@ -144,11 +162,13 @@ def endpoints(arguments):
 
 def gone(arguments):
     """Nothing tells of the job any more."""
+
     def problems():
         return [
             f"{address}: {line}"
             for address in arguments.endpoints.split(",")
-            for line in read(f"http://{address}/metrics").splitlines() if f'"{arguments.job}"' in line
+            for line in read(f"http://{address}/metrics").splitlines()
+            if f'"{arguments.job}"' in line
         ]
 
     return until_all(problems)
