@@ -1,6 +1,5 @@
 #include "server/service.h"
 
-#include <prometheus/histogram.h>
 #include <prometheus/text_serializer.h>
 
 #include <filesystem>
@@ -19,13 +18,7 @@ namespace {
 constexpr absl::Duration kTickInterval = absl::Milliseconds(200);
 constexpr absl::Duration kStopGrace = absl::Seconds(5);
 
-CoordinatorOptions OptionsOf(const CoordinatorConfig& config, prometheus::Registry& registry) {
-  prometheus::Histogram& queue_wait = prometheus::BuildHistogram()
-                                          .Name("dropbp_queue_wait_seconds")
-                                          .Help("Time from a job's creation to its first attempt.")
-                                          .Register(registry)
-                                          .Add({}, prometheus::Histogram::BucketBoundaries{
-                                                       1, 5, 15, 60, 300, 900, 3600, 14400, 86400});
+CoordinatorOptions OptionsOf(const CoordinatorConfig& config, CoordinatorObserver& observer) {
   CoordinatorOptions options;
   options.lease = absl::Seconds(config.lease_seconds);
   options.heartbeat = absl::Seconds(config.heartbeat_seconds);
@@ -33,9 +26,7 @@ CoordinatorOptions OptionsOf(const CoordinatorConfig& config, prometheus::Regist
   options.stall_factor = config.stall_factor;
   options.start_timeout = absl::Seconds(config.start_timeout_seconds);
   options.block_steps = config.plan_block_steps;
-  options.on_queue_wait = [&queue_wait](absl::Duration wait) {
-    queue_wait.Observe(absl::ToDoubleSeconds(wait));
-  };
+  options.observer = &observer;
   return options;
 }
 
@@ -44,7 +35,7 @@ CoordinatorOptions OptionsOf(const CoordinatorConfig& config, prometheus::Regist
 absl::StatusOr<std::unique_ptr<Service>> Service::Start(const CoordinatorConfig& config) {
   std::unique_ptr<Service> service(new Service);
   RETURN_IF_ERROR(service->OpenData(config));
-  if (!config.metrics_listen.empty()) RETURN_IF_ERROR(service->ServeHttp(config.metrics_listen));
+  if (!config.metrics_listen.empty()) RETURN_IF_ERROR(service->ServeHttp(config));
   ASSIGN_OR_RETURN(service->api_,
                    ApiServer::Start({.listen = config.listen,
                                      .reflection = config.reflection,
@@ -67,12 +58,14 @@ absl::Status Service::OpenData(const CoordinatorConfig& config) {
   logs_ = std::make_unique<LogStore>(absl::StrCat(folder, "/logs"), config.log_limit_bytes);
   ASSIGN_OR_RETURN(std::unique_ptr<JobStore> store,
                    JobStore::Open(absl::StrCat(folder, "/jobs.db")));
-  ASSIGN_OR_RETURN(coordinator_, Coordinator::Open(OptionsOf(config, *registry_), std::move(store),
+  ASSIGN_OR_RETURN(coordinator_, Coordinator::Open(OptionsOf(config, events_), std::move(store),
                                                    *artifacts_, *logs_, SystemClock()));
   return absl::OkStatus();
 }
 
-absl::Status Service::ServeHttp(const std::string& listen) {
+absl::Status Service::ServeHttp(const CoordinatorConfig& config) {
+  const std::string& listen = config.metrics_listen;
+  metrics_ = std::make_unique<CoordinatorMetrics>(*coordinator_, events_, config.data_dir);
   pages_ = std::make_unique<WebPages>(
       WebOptions{.any_host = !IsLoopback(listen), .metrics = [this] { return MetricsText(); }},
       *coordinator_);
@@ -84,7 +77,7 @@ absl::Status Service::ServeHttp(const std::string& listen) {
 
 std::string Service::MetricsText() const {
   std::vector<prometheus::MetricFamily> families = registry_->Collect();
-  for (prometheus::MetricFamily& family : CoordinatorMetrics(*coordinator_).Collect()) {
+  for (prometheus::MetricFamily& family : metrics_->Collect()) {
     families.push_back(std::move(family));
   }
   return prometheus::TextSerializer().Serialize(families);

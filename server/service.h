@@ -32,14 +32,16 @@ class Service {
  private:
   Service() = default;
   absl::Status OpenData(const CoordinatorConfig& config);
-  absl::Status ServeHttp(const std::string& listen);
+  absl::Status ServeHttp(const CoordinatorConfig& config);
   std::string MetricsText() const;
   void TickUntilStopped();
 
   std::unique_ptr<ArtifactStore> artifacts_;
   std::unique_ptr<LogStore> logs_;
   std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
+  EventMetrics events_;
   std::unique_ptr<Coordinator> coordinator_;
+  std::unique_ptr<CoordinatorMetrics> metrics_;
   std::unique_ptr<WebPages> pages_;
   std::unique_ptr<HttpServer> http_;
   std::unique_ptr<ApiServer> api_;

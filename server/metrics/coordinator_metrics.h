@@ -5,23 +5,30 @@
 #include <prometheus/collectable.h>
 #include <prometheus/metric_family.h>
 
+#include <string>
 #include <vector>
 
+#include "server/metrics/event_metrics.h"
 #include "server/run/coordinator.h"
 
 namespace dropbp::server {
 
-// Thread-safe. The coordinator outlives it.
+// So many running jobs have series; of more, the oldest. dropbp_jobs_without_series tells of the
+// rest.
+inline constexpr size_t kMaxJobsWithSeries = 50;
+
+// Thread-safe.
 class CoordinatorMetrics : public prometheus::Collectable {
  public:
-  explicit CoordinatorMetrics(Coordinator& coordinator) : coordinator_(coordinator) {}
+  // `coordinator` and `events`, its observer, outlive this object.
+  CoordinatorMetrics(Coordinator& coordinator, const EventMetrics& events, std::string data_dir)
+      : coordinator_(coordinator), events_(events), data_dir_(std::move(data_dir)) {}
   std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
   Coordinator& coordinator_;
+  const EventMetrics& events_;
+  const std::string data_dir_;
 };
-
-// The metrics of a snapshot.
-std::vector<prometheus::MetricFamily> MetricsOf(const CoordinatorSnapshot& snapshot);
 
 }  // namespace dropbp::server

@@ -1,16 +1,19 @@
 #include "server/metrics/rpc_metrics.h"
 
+#include <google/protobuf/descriptor.h>
+
 #include <chrono>
 #include <string>
+#include <vector>
+
+#include "absl/strings/str_replace.h"
+#include "server/metrics/coordinator_table.h"
 
 namespace dropbp::server {
 namespace {
 
 using grpc::experimental::InterceptionHookPoints;
 using grpc::experimental::InterceptorBatchMethods;
-
-const prometheus::Histogram::BucketBoundaries kSeconds = {
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
 
 const char* CodeName(grpc::StatusCode code) {
   static constexpr const char* kNames[] = {"OK",
@@ -33,9 +36,22 @@ const char* CodeName(grpc::StatusCode code) {
   return code >= 0 && code < static_cast<int>(std::size(kNames)) ? kNames[code] : "UNKNOWN";
 }
 
+// "dropbp.v1.JobService/GetJob". Callers may ask for methods of any name; what nobody serves is
+// "other", so that they cannot make series.
+std::string MethodLabel(std::string method) {
+  if (!method.empty() && method[0] == '/') method.erase(0, 1);
+  if (method == "grpc.health.v1.Health/Check" || method == "grpc.health.v1.Health/Watch") {
+    return method;
+  }
+  const std::string name = absl::StrReplaceAll(method, {{"/", "."}});
+  const auto* pool = google::protobuf::DescriptorPool::generated_pool();
+  return pool->FindMethodByName(name) == nullptr ? "other" : method;
+}
+
 struct Families {
   prometheus::Family<prometheus::Counter>& calls;
   prometheus::Family<prometheus::Histogram>& seconds;
+  const std::vector<double>& buckets;
 };
 
 // Watches one call until its status is sent.
@@ -49,7 +65,7 @@ class CallWatch : public grpc::experimental::Interceptor {
       const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun_;
       const grpc::StatusCode code = methods->GetSendStatus().error_code();
       families_.calls.Add({{"method", method_}, {"code", CodeName(code)}}).Increment();
-      families_.seconds.Add({{"method", method_}}, kSeconds).Observe(took.count());
+      families_.seconds.Add({{"method", method_}}, families_.buckets).Observe(took.count());
     }
     methods->Proceed();
   }
@@ -65,8 +81,7 @@ class Factory : public grpc::experimental::ServerInterceptorFactoryInterface {
   explicit Factory(const Families& families) : families_(families) {}
   grpc::experimental::Interceptor* CreateServerInterceptor(
       grpc::experimental::ServerRpcInfo* info) override {
-    // "/dropbp.v1.JobService/GetJob" without the leading slash.
-    return new CallWatch(families_, info->method() + 1);
+    return new CallWatch(families_, MethodLabel(info->method()));
   }
 
  private:
@@ -77,15 +92,12 @@ class Factory : public grpc::experimental::ServerInterceptorFactoryInterface {
 
 std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> MakeRpcMetrics(
     prometheus::Registry& registry) {
-  return std::make_unique<Factory>(
-      Families{prometheus::BuildCounter()
-                   .Name("dropbp_rpc_total")
-                   .Help("RPCs answered, by method and status code.")
-                   .Register(registry),
-               prometheus::BuildHistogram()
-                   .Name("dropbp_rpc_duration_seconds")
-                   .Help("Time from the arrival of an RPC to its status; streams last long.")
-                   .Register(registry)});
+  const MetricInfo& calls = FindMetric(CoordinatorTable(), "dropbp_rpc_total");
+  const MetricInfo& seconds = FindMetric(CoordinatorTable(), "dropbp_rpc_duration_seconds");
+  return std::make_unique<Factory>(Families{
+      prometheus::BuildCounter().Name(calls.name).Help(calls.help).Register(registry),
+      prometheus::BuildHistogram().Name(seconds.name).Help(seconds.help).Register(registry),
+      seconds.buckets});
 }
 
 }  // namespace dropbp::server

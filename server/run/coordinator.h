@@ -25,6 +25,7 @@
 #include "dropbp/v1/worker_gateway.pb.h"
 #include "server/artifacts/artifact_store.h"
 #include "server/logs/log_store.h"
+#include "server/run/coordinator_observer.h"
 #include "server/run/live_run.h"
 #include "server/run/worker_registry.h"
 #include "server/store/job_store.h"
@@ -38,23 +39,26 @@ struct CoordinatorOptions {
   absl::Duration stall_min = absl::Seconds(60);      // a step may always take this long
   double stall_factor = 10;                          // ... or this many median steps
   absl::Duration start_timeout =
-      absl::Minutes(10);                     // from the start of an attempt to its first step
-  int64_t block_steps = kDefaultBlockSteps;  // of one broadcast block of masks, at most
-  // Told how long a job waited from its creation to its first attempt.
-  std::function<void(absl::Duration)> on_queue_wait = [](absl::Duration) {};
+      absl::Minutes(10);                          // from the start of an attempt to its first step
+  int64_t block_steps = kDefaultBlockSteps;       // of one broadcast block of masks, at most
+  CoordinatorObserver* observer = &NoObserver();  // outlives the coordinator
 };
 
 // A running job, for the metrics.
 struct RunSnapshot {
   v1::Job job;
-  v1::StepReport newest_step;  // of rank 0
+  v1::StepReport newest_step;                // of rank 0
+  std::vector<double> rank_compute_seconds;  // see RankWatch
+  int64_t non_finite_steps = 0;
 };
 
 struct CoordinatorSnapshot {
+  absl::Time now;
   std::map<v1::Job::State, int64_t> jobs;
+  absl::Duration oldest_wait = absl::ZeroDuration();  // of the jobs that are QUEUED
   std::vector<v1::Worker> workers;
-  std::vector<RunSnapshot> running;  // jobs with a current attempt
-  StoreStats store;
+  std::vector<RunSnapshot> running;  // jobs with a current attempt, oldest first, to some number
+  int64_t running_left_out = 0;      // those beyond that number
 };
 
 // Part of a job's step history.
@@ -100,7 +104,8 @@ class Coordinator {
   // Everything that happens because time passes: leases, stalls, acknowledgements, scheduling. To
   // be called a few times a second.
   void Tick();
-  CoordinatorSnapshot Snapshot();
+  // At most `max_running` running jobs.
+  CoordinatorSnapshot Snapshot(size_t max_running);
   // Makes everything durable and ends all sessions and watches with UNAVAILABLE.
   void Shutdown();
 
@@ -131,6 +136,7 @@ class Coordinator {
   absl::Status OnReady(LiveRun& live, int rank) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status OnStep(LiveRun& live, int rank, const v1::StepReport& report)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CountStep(LiveRun& live, const v1::StepReport& report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status OnProbe(LiveRun& live, const v1::ProbeReport& report)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status OnDigest(LiveRun& live, int rank, const v1::PlanDigest& digest)
@@ -162,6 +168,8 @@ class Coordinator {
   void DropMissingRanks(LiveRun& live, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CheckStall(LiveRun& live, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string StallOf(const LiveRun& live, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SnapshotRuns(size_t max_running, CoordinatorSnapshot& snapshot)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FlushAndAcknowledge() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Flush() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -174,6 +182,8 @@ class Coordinator {
   // Steps a to c above.
   absl::Status Apply(LiveRun& live, const RunEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ApplyOrLog(LiveRun& live, const RunEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Tells the observer what a durable change meant.
+  void Observe(const v1::Job& before, const LiveRun& live) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Notify(LiveRun& live, const v1::JobEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SendStop(const Run& gang, const StopGang& stop) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SendCommand(const LiveRun& live, int rank, v1::TrainerCommand command)

@@ -2,6 +2,8 @@
 // frame again later. A frame that makes no sense is dropped, since sending it again would not help.
 #include <spdlog/spdlog.h>
 
+#include <cmath>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "proto/support/grpc_status.h"
@@ -28,6 +30,12 @@ std::string HowItEnded(const v1::RankExited& exited) {
   }
   if (exited.last_lines().empty()) return how;
   return absl::StrCat(how, " Last lines: ", absl::StrJoin(exited.last_lines(), " | "));
+}
+
+// The newest step counts for an eighth.
+double MovingAverage(double before, const v1::StepReport& step) {
+  const double seconds = step.step_seconds() - step.all_reduce_seconds();
+  return before == 0 ? seconds : before + (seconds - before) / 8;
 }
 
 absl::Duration CheckDelay(int failed_checks) {
@@ -158,12 +166,14 @@ absl::Status Coordinator::OnStep(LiveRun& live, int rank, const v1::StepReport& 
   Placement& placement = live.run.ranks[static_cast<size_t>(rank)];
   if (!live.progress.Count(rank, placement, report, now)) return absl::OkStatus();
   watch.heard = now;
+  watch.compute_seconds = MovingAverage(watch.compute_seconds, report);
   live.dirty = true;
   v1::Job& job = live.run.job;
   *job.mutable_progress() = live.progress.progress();
   if (!job.has_start_time()) *job.mutable_start_time() = ToProto(now);
   PumpMasks(live);
   if (rank != 0) return absl::OkStatus();
+  CountStep(live, report);
   live.unsaved_steps.push_back(report);
   v1::JobEvent event;
   event.set_type(v1::JobEvent::STEP);
@@ -173,6 +183,12 @@ absl::Status Coordinator::OnStep(LiveRun& live, int rank, const v1::StepReport& 
   *event.mutable_progress() = job.progress();
   Notify(live, event);
   return AnnouncePlan(live);
+}
+
+void Coordinator::CountStep(LiveRun& live, const v1::StepReport& report) {
+  const bool finite = std::isfinite(report.loss()) && std::isfinite(report.grad_norm());
+  if (!finite) ++live.non_finite_steps;
+  options_.observer->OnStep(report.tokens(), finite);
 }
 
 void Coordinator::OnKeyValue(LiveRun& live, int rank, const v1::KvRequest& request) {

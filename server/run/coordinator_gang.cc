@@ -42,8 +42,10 @@ absl::Status Coordinator::Apply(LiveRun& live, const RunEvent& event) {
   live.unsaved_steps.clear();
   live.dirty = false;
   if (reaction.stop) SendStop(live.run, *reaction.stop);
+  const v1::Job before = std::move(live.run.job);
   live.run = std::move(reaction.next);
   live.run.job = reaction.change.job;
+  Observe(before, live);
   if (live.run.ranks.empty()) live.watches.clear();
   for (const v1::JobEvent& happened : reaction.change.events) {
     spdlog::info("job {} attempt {}: {}: {}", live.run.job.job_id(), happened.attempt(),
@@ -51,6 +53,19 @@ absl::Status Coordinator::Apply(LiveRun& live, const RunEvent& event) {
     Notify(live, happened);
   }
   return absl::OkStatus();
+}
+
+void Coordinator::Observe(const v1::Job& before, const LiveRun& live) {
+  const JobState from = static_cast<JobState>(before.state());
+  const JobState to = live.run.state();
+  if (from == to) return;
+  if (from == JobState::kStarting && to == JobState::kRunning) {
+    options_.observer->OnTraining(clock_.Now() - live.attempt_start);
+  }
+  if (to == JobState::kRestarting) {
+    options_.observer->OnRestart(live.run.job.restarts() > before.restarts());
+  }
+  if (IsTerminal(to)) options_.observer->OnEnd(to);
 }
 
 void Coordinator::ApplyOrLog(LiveRun& live, const RunEvent& event) {

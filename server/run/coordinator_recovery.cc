@@ -17,7 +17,11 @@ Coordinator::Coordinator(CoordinatorOptions options, std::unique_ptr<JobStore> s
       store_(std::move(store)),
       logs_(logs),
       last_tick_(clock.Now()),
-      last_flush_(clock.Now()) {}
+      last_flush_(clock.Now()) {
+  store_->set_commit_observer([observer = options_.observer](absl::Duration took, bool ok) {
+    observer->OnCommit(took, ok);
+  });
+}
 
 absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Open(CoordinatorOptions options,
                                                                std::unique_ptr<JobStore> store,

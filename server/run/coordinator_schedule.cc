@@ -2,6 +2,7 @@
 #include <spdlog/spdlog.h>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "proto/support/job_spec_proto.h"
 #include "server/run/coordinator.h"
 #include "server/run/proto_time.h"
@@ -29,7 +30,9 @@ std::vector<WaitingJob> Coordinator::Waiting() {
 }
 
 void Coordinator::RunSchedule() {
+  const absl::Time begun = absl::Now();
   const Schedule schedule = MakeSchedule(Waiting(), workers_.Pool());
+  options_.observer->OnSchedule(absl::Now() - begun);
   for (const Decision& decision : schedule.decisions) Execute(decision);
   NoteQueue(schedule);
   RemoveEnded();
@@ -69,13 +72,14 @@ absl::Status Coordinator::Place(LiveRun& live, const std::vector<RankSlot>& slot
   RETURN_IF_ERROR(Apply(live, placed));
   const absl::Time now = clock_.Now();
   if (live.run.job.attempt() == 1) {
-    options_.on_queue_wait(now - FromProto(live.run.job.create_time()));
+    options_.observer->OnQueueWait(now - FromProto(live.run.job.create_time()));
   }
   live.planner = std::move(planner);
   live.progress.Reset(live.planner->total_steps());
   live.rendezvous = Rendezvous();
   live.watches.assign(slots.size(), RankWatch{.heard = now});
   live.attempt_start = now;
+  live.non_finite_steps = 0;
   live.pending_reason.clear();
   SendStart(live);
   return absl::OkStatus();

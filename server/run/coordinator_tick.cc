@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/run/coordinator.h"
+#include "server/run/proto_time.h"
 
 namespace dropbp::server {
 namespace {
@@ -52,6 +53,7 @@ void Coordinator::DropLostWorkers(absl::Time now) {
         absl::StrCat("Worker '", worker_id, "' was not heard for ",
                      absl::FormatDuration(options_.lease), " and counts as lost.");
     spdlog::warn("{}", why);
+    options_.observer->OnWorkerLost();
     const absl::Status status = LoseWorker(worker_id, why);
     if (!status.ok()) spdlog::error("{}", status.ToString());
   }
@@ -146,17 +148,42 @@ void Coordinator::FlushAndAcknowledge() {
   }
 }
 
-CoordinatorSnapshot Coordinator::Snapshot() {
+CoordinatorSnapshot Coordinator::Snapshot(size_t max_running) {
   absl::MutexLock lock(&mutex_);
   CoordinatorSnapshot snapshot;
+  snapshot.now = clock_.Now();
   if (auto counts = store_->CountByState(); counts.ok()) snapshot.jobs = *std::move(counts);
   snapshot.workers = workers_.Describe();
-  snapshot.store = store_->stats();
   for (const auto& [job_id, live] : runs_) {
-    if (!live.run.Active()) continue;
-    snapshot.running.push_back({live.run.job, live.progress.NewestStep()});
+    if (live.run.state() != JobState::kQueued) continue;
+    snapshot.oldest_wait =
+        std::max(snapshot.oldest_wait, snapshot.now - FromProto(live.run.job.create_time()));
   }
+  SnapshotRuns(max_running, snapshot);
   return snapshot;
+}
+
+void Coordinator::SnapshotRuns(size_t max_running, CoordinatorSnapshot& snapshot) {
+  std::vector<const LiveRun*> running;
+  for (const auto& [job_id, live] : runs_) {
+    if (live.run.Active() || live.run.state() == JobState::kRestarting) running.push_back(&live);
+  }
+  // A job that has series keeps them, whatever is created after it.
+  std::sort(running.begin(), running.end(),
+            [](const auto* a, const auto* b) { return a->create_order < b->create_order; });
+  for (const LiveRun* live : running) {
+    if (snapshot.running.size() == max_running) {
+      ++snapshot.running_left_out;
+      continue;
+    }
+    RunSnapshot& run = snapshot.running.emplace_back();
+    run.job = live->run.job;
+    run.newest_step = live->progress.NewestStep();
+    run.non_finite_steps = live->non_finite_steps;
+    for (const RankWatch& watch : live->watches) {
+      run.rank_compute_seconds.push_back(watch.compute_seconds);
+    }
+  }
 }
 
 void Coordinator::Shutdown() {

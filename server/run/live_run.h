@@ -33,6 +33,9 @@ struct RankWatch {
   absl::Time missing_since = absl::InfiniteFuture();
   bool ready = false;
   int64_t masks_until = 0;  // masks were sent up to this step
+  // Seconds of a step without all-reduce, a moving average of recent ones; in a gang the rank with
+  // the most keeps the others waiting.
+  double compute_seconds = 0;
   // The newest answers of the rendezvous, sent again after a reconnect.
   std::deque<v1::KvResponse> answers = {};
 };
@@ -57,6 +60,7 @@ struct LiveRun {
   Rendezvous rendezvous;
   std::vector<RankWatch> watches;  // by rank
   absl::Time attempt_start;
+  int64_t non_finite_steps = 0;  // loss or gradient norm was not a finite number
 
   // What the store does not have yet.
   bool dirty = false;

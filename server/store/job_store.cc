@@ -50,11 +50,12 @@ absl::StatusOr<std::unique_ptr<JobStore>> JobStore::Open(const std::string& path
   return std::unique_ptr<JobStore>(new JobStore(std::move(db)));
 }
 
-absl::Status JobStore::Commit(Transaction& transaction, absl::Time begun) {
-  RETURN_IF_ERROR(transaction.Commit());
-  ++stats_.commits;
-  stats_.seconds += absl::Now() - begun;
-  return absl::OkStatus();
+void JobStore::Observe(absl::Time begun, const absl::Status& status) const {
+  if (absl::IsAlreadyExists(status) || absl::IsNotFound(status) ||
+      absl::IsFailedPrecondition(status)) {
+    return;
+  }
+  on_commit_(absl::Now() - begun, status.ok());
 }
 
 absl::StatusOr<v1::Job> JobStore::FindAnswer(const std::string& request_id,
@@ -76,6 +77,12 @@ absl::StatusOr<v1::Job> JobStore::FindAnswer(const std::string& request_id,
 
 absl::StatusOr<v1::Job> JobStore::Create(const NewJob& created) {
   const absl::Time begun = absl::Now();
+  absl::StatusOr<v1::Job> job = CreateInTransaction(created);
+  Observe(begun, job.status());
+  return job;
+}
+
+absl::StatusOr<v1::Job> JobStore::CreateInTransaction(const NewJob& created) {
   v1::Job job = created.job;
   const std::string job_id = job.job_id();
   Transaction transaction(*db_);
@@ -108,7 +115,7 @@ absl::StatusOr<v1::Job> JobStore::Create(const NewJob& created) {
                              {std::string_view(created.request_id),
                               std::string_view(created.content_hash), Blob{bytes}}));
   }
-  RETURN_IF_ERROR(Commit(transaction, begun));
+  RETURN_IF_ERROR(transaction.Commit());
   return job;
 }
 
@@ -128,10 +135,16 @@ absl::Status JobStore::Apply(JobChange& change) { return ApplyAll(absl::MakeSpan
 
 absl::Status JobStore::ApplyAll(absl::Span<JobChange> changes) {
   const absl::Time begun = absl::Now();
+  absl::Status status = ApplyInOneTransaction(changes);
+  Observe(begun, status);
+  return status;
+}
+
+absl::Status JobStore::ApplyInOneTransaction(absl::Span<JobChange> changes) {
   Transaction transaction(*db_);
   RETURN_IF_ERROR(transaction.status());
   for (JobChange& change : changes) RETURN_IF_ERROR(ApplyInTransaction(change));
-  return Commit(transaction, begun);
+  return transaction.Commit();
 }
 
 absl::Status JobStore::ApplyInTransaction(JobChange& change) {

@@ -3,6 +3,7 @@
 // is around every use.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -71,10 +72,8 @@ struct JobPage {
   int64_t next_order = 0;     // before_order of the next page; 0: this is the last
 };
 
-struct StoreStats {
-  int64_t commits = 0;
-  absl::Duration seconds = absl::ZeroDuration();
-};
+// Told how long each writing transaction took, and whether it was stored.
+using CommitObserver = std::function<void(absl::Duration took, bool ok)>;
 
 class JobStore {
  public:
@@ -112,7 +111,7 @@ class JobStore {
 
   // create_order of the job created last.
   int64_t newest_order() const { return newest_order_; }
-  const StoreStats& stats() const { return stats_; }
+  void set_commit_observer(CommitObserver observer) { on_commit_ = std::move(observer); }
 
  private:
   explicit JobStore(std::unique_ptr<Database> db) : db_(std::move(db)) {}
@@ -121,10 +120,14 @@ class JobStore {
   absl::Status ReplacePlacements(const std::string& job_id, const std::vector<Placement>& ranks);
   absl::Status LoadGang(StoredJob& stored);
   absl::Status LoadHistory(StoredJob& stored);
-  absl::Status Commit(Transaction& transaction, absl::Time begun);
+  absl::Status ApplyInOneTransaction(absl::Span<JobChange> changes);
+  absl::StatusOr<v1::Job> CreateInTransaction(const NewJob& created);
+  // Tells the observer of a transaction that began at `begun`. A refusal is no failure of the
+  // store.
+  void Observe(absl::Time begun, const absl::Status& status) const;
 
   std::unique_ptr<Database> db_;
-  StoreStats stats_;
+  CommitObserver on_commit_ = [](absl::Duration, bool) {};
   int64_t newest_order_ = 0;
 };
 

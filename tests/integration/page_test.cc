@@ -24,7 +24,7 @@ class PageTest : public ClusterTest {
   void SetUp() override {
     ClusterTest::SetUp();
     if (IsSkipped()) return;
-    StartCluster({.metrics_listen = "127.0.0.1:0"});
+    StartCluster({.metrics = true});
     ASSERT_THAT(cluster().page_url(), StartsWith("http://127.0.0.1:"));
   }
 

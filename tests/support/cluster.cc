@@ -15,6 +15,7 @@
 #include "absl/time/clock.h"
 #include "client/random_name.h"
 #include "core/base/files.h"
+#include "tests/support/free_address.h"
 #include "tests/support/poll_until.h"
 #include "tests/support/test_data.h"
 
@@ -58,6 +59,8 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Start(const ClusterOptions& op
   fs::create_directories(cluster->models_dir());
   fs::create_directory_symlink(model, cluster->models_dir() / "tiny");
   options.add_models(cluster->models_dir());
+  for (int program = 0; options.metrics && program <= options.workers; ++program)
+    cluster->metrics_addresses_.push_back(FreeAddress());
   RETURN_IF_ERROR(cluster->WriteConfig());
   RETURN_IF_ERROR(cluster->StartCoordinator());
   for (int worker = 0; worker < options.workers; ++worker)
@@ -112,8 +115,8 @@ absl::Status Cluster::StartCoordinator() {
       RunProgram("coordinator", {RequiredEnvironment("DROPBP_BIN_DIR") + "/dropbp-coordinator",
                                  "--config", (folder_ / "coordinator.yaml").string(), "--listen",
                                  address_.empty() ? "127.0.0.1:0" : address_, "--metrics-listen",
-                                 options_.metrics_listen, "--data-dir", data_dir().string(),
-                                 "--port-file", port_file}));
+                                 options_.metrics ? metrics_addresses_[0] : "", "--data-dir",
+                                 data_dir().string(), "--port-file", port_file}));
   return WaitForAddress();
 }
 
@@ -142,14 +145,27 @@ absl::StatusOr<std::unique_ptr<client::JobClient>> Cluster::MakeClient(
 }
 
 absl::Status Cluster::StartWorker(int worker) {
-  ASSIGN_OR_RETURN(
-      workers_[worker],
-      RunProgram(absl::StrCat("worker-", worker),
-                 {RequiredEnvironment("DROPBP_BIN_DIR") + "/dropbp-worker", "--coordinator",
-                  address_, "--worker-id", absl::StrCat("worker-", worker), "--models-dir",
-                  models_dir().string(), "--work-dir", work_dir(worker).string(), "--device", "cpu",
-                  "--slots", absl::StrCat(options_.slots), "--threads-per-slot", "1", "--trainer",
-                  TrainerProgram()}));
+  std::vector<std::string> arguments = {RequiredEnvironment("DROPBP_BIN_DIR") + "/dropbp-worker",
+                                        "--coordinator",
+                                        address_,
+                                        "--worker-id",
+                                        absl::StrCat("worker-", worker),
+                                        "--models-dir",
+                                        models_dir().string(),
+                                        "--work-dir",
+                                        work_dir(worker).string(),
+                                        "--device",
+                                        "cpu",
+                                        "--slots",
+                                        absl::StrCat(options_.slots),
+                                        "--threads-per-slot",
+                                        "1",
+                                        "--trainer",
+                                        TrainerProgram()};
+  if (options_.metrics) {
+    arguments.insert(arguments.end(), {"--metrics-listen", metrics_addresses_[worker + 1]});
+  }
+  ASSIGN_OR_RETURN(workers_[worker], RunProgram(absl::StrCat("worker-", worker), arguments));
   return absl::OkStatus();
 }
 

@@ -23,7 +23,7 @@ struct ClusterOptions {
   double lease_seconds = 15;  // of the coordinator
   int64_t plan_block_steps = 1024;
   double heartbeat_seconds = 3;
-  std::string metrics_listen = {};  // of the coordinator; empty: no HTTP
+  bool metrics = false;  // whether coordinator and workers serve metrics
   // Called before the workers start, to put more model folders there.
   std::function<void(const std::filesystem::path& models_dir)> add_models = [](const auto&) {};
 };
@@ -48,6 +48,8 @@ class Cluster {
   std::filesystem::path models_dir() const { return folder_ / "models"; }
   std::filesystem::path data_dir() const { return folder_ / "data"; }
   std::filesystem::path work_dir(int worker) const;
+  // HOST:PORT of the coordinator's and the workers' metrics, in this order; none without `metrics`.
+  const std::vector<std::string>& metrics_addresses() const { return metrics_addresses_; }
 
   // Jobs. `jsonl` is the data set's content.
   absl::StatusOr<std::string> Submit(const JobSpec& spec, const std::string& jsonl,
@@ -97,6 +99,7 @@ class Cluster {
   const std::filesystem::path folder_;
   const std::string marker_;  // environment variable of every process of this cluster
   std::string address_;
+  std::vector<std::string> metrics_addresses_;
   client::StopToken stop_;
   std::unique_ptr<client::JobClient> client_;
   std::unique_ptr<ChildProcess> coordinator_;

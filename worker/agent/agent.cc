@@ -63,7 +63,11 @@ Agent::Agent(const AgentOptions& options, const std::string& program, std::vecto
       host_{.spawner = spawner_,
             .folder = *folder_,
             .trainer = options_.trainer,
-            .send = [this](v1::SessionRequest frame) { session_.Send(std::move(frame)); }},
+            .send =
+                [this](v1::SessionRequest frame) {
+                  if (frame.has_rank_exited()) ends_.Count(frame.rank_exited());
+                  session_.Send(std::move(frame));
+                }},
       link_server_(
           {.find_run = [this](const std::string& token) { return trainers_.FindByToken(token); },
            .send = host_.send},
@@ -85,6 +89,13 @@ void Agent::Stop() {
   if (!session_.Flush(kFlushTimeout)) {
     spdlog::warn("the coordinator did not hear all that was left to tell it");
   }
+}
+
+AgentStatus Agent::Status() {
+  return {.session = session_.Stats(),
+          .trainers = trainers_.Running(),
+          .ended = ends_.Counts(),
+          .models = ListModels(options_.models_dir).size()};
 }
 
 v1::WorkerHello Agent::Hello() {

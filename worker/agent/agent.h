@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/base/status.h"
 #include "worker/agent/artifact_client.h"
@@ -13,10 +15,19 @@
 #include "worker/agent/preparer.h"
 #include "worker/agent/session.h"
 #include "worker/agent/spawner.h"
+#include "worker/agent/trainer_ends.h"
 #include "worker/agent/trainers.h"
 #include "worker/agent/work_folder.h"
 
 namespace dropbp::agent {
+
+// How the agent does, for its metrics.
+struct AgentStatus {
+  SessionStats session;
+  std::vector<RunningTrainer> trainers;
+  std::map<std::string, int64_t> ended;  // trainers that ended, by how (trainer_ends.h)
+  size_t models = 0;
+};
 
 // Runs from Create() to Stop(); all work happens on its threads.
 class Agent {
@@ -32,6 +43,10 @@ class Agent {
   // session.
   void Stop();
 
+  AgentStatus Status();
+  const AgentOptions& options() const { return options_; }
+  const std::vector<Slot>& slots() const { return trainers_.slots(); }
+
  private:
   Agent(const AgentOptions& options, const std::string& program, std::vector<Slot> slots,
         std::unique_ptr<WorkFolder> folder);
@@ -44,6 +59,7 @@ class Agent {
   Spawner spawner_;
   ArtifactClient artifacts_;
   DatasetCache datasets_;
+  TrainerEnds ends_;
   CoordinatorSession session_;
   TrainerHost host_;
   LinkServer link_server_;

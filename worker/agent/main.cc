@@ -9,6 +9,8 @@
 #include <iostream>
 
 #include "worker/agent/agent.h"
+#include "worker/agent/agent_metrics.h"
+#include "worker/agent/agent_table.h"
 #include "worker/agent/options.h"
 #include "worker/agent/prepare.h"
 
@@ -44,6 +46,15 @@ int RunAgent(const AgentOptions& given) {
     std::cerr << "dropbp-worker: " << agent.status().message() << "\n";
     return 1;
   }
+  std::unique_ptr<MetricsServer> metrics;
+  if (!options->metrics_listen.empty()) {
+    auto served = MetricsServer::Start(options->metrics_listen, **agent);
+    if (!served.ok()) {
+      std::cerr << "dropbp-worker: " << served.status().message() << "\n";
+      return 1;
+    }
+    metrics = *std::move(served);
+  }
   WaitForStopSignal(stop_signals);
   (*agent)->Stop();
   return 0;
@@ -60,6 +71,9 @@ int main(int argc, char** argv) {
       return line.exit_code;
     case CommandLine::Verb::kPrepare:
       return dropbp::agent::RunPrepare(line.prepare);
+    case CommandLine::Verb::kPrintMetrics:
+      std::cout << dropbp::RenderMetricsMarkdown(dropbp::agent::AgentTable());
+      return 0;
     case CommandLine::Verb::kRun:
       return dropbp::agent::RunAgent(line.agent);
   }

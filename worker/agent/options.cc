@@ -8,6 +8,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
 namespace dropbp::agent {
@@ -55,6 +56,21 @@ absl::Status CheckNames(const AgentOptions& options) {
   return absl::OkStatus();
 }
 
+absl::Status CheckMetricsAddress(const AgentOptions& options) {
+  const std::string& address = options.metrics_listen;
+  if (address.empty()) return absl::OkStatus();
+  const size_t colon = address.rfind(':');
+  uint32_t port = 0;
+  if (colon == std::string::npos || !absl::SimpleAtoi(address.substr(colon + 1), &port) ||
+      port > 65535) {
+    return Illegal("--metrics-listen", address, "HOST:PORT");
+  }
+  if (options.metrics_off_loopback || IsLoopbackAddress(address)) return absl::OkStatus();
+  return Illegal("--metrics-listen", address,
+                 "an address on this machine: everybody may read what is served there; where a "
+                 "network policy guards it, add --metrics-off-loopback");
+}
+
 absl::Status CheckFolders(const AgentOptions& options) {
   if (!fs::is_directory(options.models_dir)) {
     return Illegal("--models-dir", options.models_dir,
@@ -89,6 +105,10 @@ void AddAgentFlags(CLI::App& app, AgentOptions& options, double& stop_grace_seco
   app.add_option("--host-address", options.host_address,
                  "Address at which other nodes' trainers reach this node")
       ->capture_default_str();
+  app.add_option("--metrics-listen", options.metrics_listen,
+                 "Address for Prometheus to scrape, HOST:PORT (default: none)");
+  app.add_flag("--metrics-off-loopback", options.metrics_off_loopback,
+               "Let metrics, which are plain HTTP, listen off loopback");
   app.add_option("--stop-grace", stop_grace_seconds,
                  "Seconds that trainers have to end when the worker is stopped")
       ->check(CLI::Range(0.0, 3600.0))
@@ -105,6 +125,9 @@ CommandLine ParseCommandLine(int argc, char** argv) {
   app.set_version_flag("--version", "dropbp-worker " DROPBP_VERSION);
   app.footer("Example: dropbp-worker --coordinator 127.0.0.1:7070 --device cpu --slots 2");
   AddAgentFlags(app, line.agent, stop_grace_seconds);
+  const CLI::Option* print_metrics = app.add_flag(
+      "--print-metrics",
+      "Print the table of the metrics that this program exposes, in Markdown, and end");
   CLI::App* prepare = app.add_subcommand(
       "prepare", "Check a model and a data set: JobSpec on stdin, PrepareResult on stdout");
   prepare->add_option("--model-dir", line.prepare.model_dir, "Model folder")->required();
@@ -117,7 +140,8 @@ CommandLine ParseCommandLine(int argc, char** argv) {
     return line;
   }
   line.agent.stop_grace = absl::Seconds(stop_grace_seconds);
-  line.verb = prepare->parsed() ? CommandLine::Verb::kPrepare : CommandLine::Verb::kRun;
+  if (prepare->parsed()) line.verb = CommandLine::Verb::kPrepare;
+  if (print_metrics->count() > 0) line.verb = CommandLine::Verb::kPrintMetrics;
   return line;
 }
 
@@ -128,6 +152,7 @@ absl::StatusOr<AgentOptions> ResolveOptions(AgentOptions options) {
   options.models_dir = fs::absolute(options.models_dir).lexically_normal();
   options.work_dir = fs::absolute(options.work_dir).lexically_normal();
   RETURN_IF_ERROR(CheckNames(options));
+  RETURN_IF_ERROR(CheckMetricsAddress(options));
   RETURN_IF_ERROR(CheckFolders(options));
   return options;
 }

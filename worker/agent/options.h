@@ -17,6 +17,8 @@ struct AgentOptions {
   int slots = 0;                               // 0: one for each GPU; one on CPU
   int threads_per_slot = 0;                    // 0: cores / slots
   std::string trainer;                         // default: dropbp-trainer beside this program
+  std::string metrics_listen;                  // Prometheus, HOST:PORT; empty: none
+  bool metrics_off_loopback = false;           // whether that may be off loopback; it is plain HTTP
   std::string host_address = "127.0.0.1";      // where other nodes' trainers reach this node
   absl::Duration stop_grace =
       absl::Seconds(10);  // from SIGTERM of the agent to SIGKILL of trainers
@@ -30,7 +32,7 @@ struct PrepareOptions {
 
 // What the command line asks for.
 struct CommandLine {
-  enum class Verb { kRun, kPrepare, kExit };
+  enum class Verb { kRun, kPrepare, kPrintMetrics, kExit };
   Verb verb = Verb::kRun;
   int exit_code = 0;  // of kExit: help or version was printed, or a mistake was told
   AgentOptions agent;

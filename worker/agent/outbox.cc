@@ -61,6 +61,7 @@ void Outbox::Remove(Predicate give_up) {
     bytes_ += Cost(frames_[i]);
     kept.push_back(std::move(frames_[i]));
   }
+  given_up_ += static_cast<int64_t>(frames_.size() - kept.size());
   frames_ = std::move(kept);
   unsent_ = kept_sent;
 }

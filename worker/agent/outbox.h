@@ -33,6 +33,10 @@ class Outbox {
   void Rewind();
 
   bool empty() const { return frames_.empty(); }
+  size_t size() const { return frames_.size(); }
+  size_t bytes() const { return bytes_; }
+  // Frames that were given up so far.
+  int64_t given_up() const { return given_up_; }
   // Whether some frame was handed out and is not acknowledged.
   bool awaits_acknowledgement() const { return unsent_ > 0; }
 
@@ -46,6 +50,7 @@ class Outbox {
   std::deque<v1::SessionRequest> frames_;
   size_t unsent_ = 0;  // index of the first frame that was not handed out
   size_t bytes_ = 0;
+  int64_t given_up_ = 0;
   int64_t next_sequence_ = 1;
 };
 

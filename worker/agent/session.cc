@@ -42,6 +42,21 @@ bool CoordinatorSession::Flush(absl::Duration timeout) {
   return mutex_.AwaitWithTimeout(absl::Condition(&all_acknowledged), timeout);
 }
 
+SessionStats CoordinatorSession::Stats() {
+  absl::MutexLock lock(&mutex_);
+  return {.connected = connected_,
+          .welcomed = welcomed_,
+          .backlog_frames = outbox_.size(),
+          .backlog_bytes = outbox_.bytes(),
+          .given_up_frames = outbox_.given_up()};
+}
+
+void CoordinatorSession::SetConnected(bool connected) {
+  absl::MutexLock lock(&mutex_);
+  connected_ = connected;
+  if (connected) ++welcomed_;
+}
+
 void CoordinatorSession::Run() {
   BackOff back_off;
   while (!stopping()) {
@@ -58,7 +73,9 @@ bool CoordinatorSession::RunStream() {
   const bool welcomed = Greet(stream);
   if (welcomed) {
     spdlog::info("connected to the coordinator at {}", coordinator_);
+    SetConnected(true);
     Converse(stream);
+    SetConnected(false);
   }
   if (stream.over()) LogEnd(stream.Finish(), welcomed);
   return welcomed;

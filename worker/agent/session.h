@@ -14,6 +14,15 @@
 
 namespace dropbp::agent {
 
+// How the conversation goes.
+struct SessionStats {
+  bool connected = false;     // a stream is open and was welcomed
+  int64_t welcomed = 0;       // streams that were, so far
+  size_t backlog_frames = 0;  // not acknowledged yet
+  size_t backlog_bytes = 0;
+  int64_t given_up_frames = 0;  // because the backlog grew too large
+};
+
 // Keeps one stream open from its own thread: hello, welcome, heartbeats, acknowledgements; after an
 // end it waits 0.1 s, doubling to 2 s, and connects again, sending what was not acknowledged.
 // Thread-safe.
@@ -37,6 +46,7 @@ class CoordinatorSession {
   // Waits until the coordinator has acknowledged all that was sent; false if it did not within the
   // timeout.
   bool Flush(absl::Duration timeout);
+  SessionStats Stats();
   // Closes the stream; no hook is called any more once it returns.
   void Close();
 
@@ -56,6 +66,7 @@ class CoordinatorSession {
   // Whether the coordinator owes an acknowledgement for longer than the lease.
   bool IsStalled();
 
+  void SetConnected(bool connected);
   void Wake();
   // Waits for Wake() or a point in time; false once the session stops.
   bool WaitForEvent(absl::Time until);
@@ -74,6 +85,8 @@ class CoordinatorSession {
 
   absl::Mutex mutex_;
   Outbox outbox_ ABSL_GUARDED_BY(mutex_);
+  bool connected_ ABSL_GUARDED_BY(mutex_) = false;
+  int64_t welcomed_ ABSL_GUARDED_BY(mutex_) = 0;
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 };

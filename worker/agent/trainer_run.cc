@@ -64,6 +64,16 @@ bool TrainerRun::ended() const {
   return state_ == State::kEnded;
 }
 
+pid_t TrainerRun::running_pid() const {
+  absl::MutexLock lock(&mutex_);
+  return running_pid_;
+}
+
+void TrainerRun::SetRunning(pid_t pid) {
+  absl::MutexLock lock(&mutex_);
+  running_pid_ = pid;
+}
+
 void TrainerRun::Launch(v1::Assignment assignment) {
   {
     absl::MutexLock lock(&mutex_);
@@ -74,6 +84,7 @@ void TrainerRun::Launch(v1::Assignment assignment) {
   const absl::Status started = StartProcess();
   if (started.ok()) {
     spdlog::info("{}: trainer started, process {}, slot {}", Name(key_), pid_, slot_.index);
+    SetRunning(pid_);
     supervisor_ = std::thread([this] { Supervise(); });
     return;
   }
@@ -189,6 +200,7 @@ absl::Status TrainerRun::StartProcess() {
 void TrainerRun::Supervise() {
   bool output_open = true;
   while (!WaitForProcess(output_open)) CarryOutStop();
+  SetRunning(-1);
   const ExitStatus exit = KillGroup(pid_);
   output_->Pump();
   output_->Finish();

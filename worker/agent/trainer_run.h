@@ -52,6 +52,8 @@ class TrainerRun {
   // Cancelled when the run shall stop.
   const CancelToken& cancel() const { return cancel_; }
   bool ended() const;
+  // Process id while the process runs, else -1.
+  pid_t running_pid() const;
 
   // Starts the process; nothing if the run was stopped before.
   void Launch(v1::Assignment assignment);
@@ -85,6 +87,7 @@ class TrainerRun {
   };
 
   absl::Status StartProcess();
+  void SetRunning(pid_t pid);
   ChildCommand Command(int output_fd) const;
   void Supervise();
   // Waits for output, death, a new stop request or the next moment of a stop; true when the process
@@ -117,6 +120,7 @@ class TrainerRun {
 
   mutable absl::Mutex mutex_;
   State state_ ABSL_GUARDED_BY(mutex_) = State::kWaiting;
+  pid_t running_pid_ ABSL_GUARDED_BY(mutex_) = -1;
   StopPlan stop_plan_ ABSL_GUARDED_BY(mutex_);
   v1::Assignment assignment_ ABSL_GUARDED_BY(mutex_);
   bool linked_ ABSL_GUARDED_BY(mutex_) = false;

@@ -140,6 +140,18 @@ std::vector<v1::LiveRank> Trainers::LiveRanks() {
   return ranks;
 }
 
+std::vector<RunningTrainer> Trainers::Running() {
+  absl::MutexLock lock(&mutex_);
+  std::vector<RunningTrainer> running;
+  for (const RankKey& key : live_) {
+    const Run& run = runs_.at(key);
+    if (const pid_t pid = run->running_pid(); pid > 0) {
+      running.push_back({.key = key, .slot = run->slot().index, .pid = pid});
+    }
+  }
+  return running;
+}
+
 std::vector<v1::DeviceSlot> Trainers::DescribeSlots() {
   absl::MutexLock lock(&mutex_);
   std::vector<v1::DeviceSlot> described;

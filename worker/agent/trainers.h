@@ -16,6 +16,13 @@
 
 namespace dropbp::agent {
 
+// A trainer whose process runs.
+struct RunningTrainer {
+  RankKey key;
+  int slot = 0;
+  pid_t pid = 0;
+};
+
 // Carries out the coordinator's orders about trainers; none of its methods but StopAll() waits for
 // anything slow. Fencing: what belongs to an attempt older than the newest one seen of its job is
 // refused, and a newer attempt ends the older one's trainers. A slot has one trainer at a time.
@@ -38,6 +45,8 @@ class Trainers {
   void StopAll(const std::string& reason, absl::Duration grace);
 
   std::vector<v1::LiveRank> LiveRanks();
+  std::vector<RunningTrainer> Running();
+  const std::vector<Slot>& slots() const { return slots_; }
   // The slots as hello tells them.
   std::vector<v1::DeviceSlot> DescribeSlots();
   // The live run with this token; null if there is none.

@@ -76,6 +76,7 @@ TEST(OutboxTest, GivesUpLogLinesFirstWhenItIsFull) {
   EXPECT_EQ(left.front(), 1);
   EXPECT_EQ(left.back(), 22);
   EXPECT_LT(left.size(), 20u);
+  EXPECT_EQ(outbox.given_up(), 22 - static_cast<int64_t>(left.size()));
 }
 
 TEST(OutboxTest, ThinsOutStepReportsButKeepsEveryExit) {

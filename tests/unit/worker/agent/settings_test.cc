@@ -71,6 +71,15 @@ TEST_F(OptionsTest, FillsInDefaultsOfTheMachine) {
   EXPECT_EQ(resolved->work_dir, std::filesystem::current_path() / "work");
 }
 
+TEST_F(OptionsTest, LetsMetricsOffLoopbackOnlyWhenAsked) {
+  options_.metrics_listen = "0.0.0.0:7072";
+  EXPECT_THAT(Error(), HasSubstr("--metrics-listen: found '0.0.0.0:7072', legal is"));
+  options_.metrics_off_loopback = true;
+  EXPECT_EQ(Error(), "");
+  options_.metrics_listen = "127.0.0.1";
+  EXPECT_THAT(Error(), HasSubstr("HOST:PORT"));
+}
+
 TEST_F(OptionsTest, RefusesACoordinatorOnAnotherMachine) {
   options_.coordinator = "10.0.0.1:7070";
   EXPECT_THAT(Error(), HasSubstr("--coordinator: found '10.0.0.1:7070', legal is"));
