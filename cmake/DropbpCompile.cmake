@@ -35,14 +35,19 @@ function(dropbp_library name)
 endfunction()
 
 # dropbp_test(<name> SOURCES <files> DEPS <targets> LABELS <unit|integration|parity>): a GoogleTest program.
-# Its tests run as one CTest test; DROPBP_SOURCE_DIR, DROPBP_BIN_DIR and DROPBP_ORACLES tell it where things are.
+# OPTIMIZED: its own code too. Its tests run as one CTest test; DROPBP_SOURCE_DIR, DROPBP_BIN_DIR and DROPBP_ORACLES tell it
+# where things are.
 function(dropbp_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "OPTIMIZED" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE dropbp_compile ${ARG_DEPS} GTest::gmock_main)
+  if(NOT ARG_OPTIMIZED)
+    # The libraries under test are optimised; optimising the tests themselves only makes builds longer.
+    target_compile_options(${name} PRIVATE -O0)
+  endif()
   add_test(NAME ${name} COMMAND ${name})
   # Tests that start processes or run a model count as two, so that `ctest -j2` runs them alone.
   set(processors 1)

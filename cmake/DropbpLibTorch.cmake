@@ -66,7 +66,7 @@ endfunction()
 
 # dropbp_torch_test(...): like dropbp_test, with the precompiled header.
 function(dropbp_torch_test name)
-  dropbp_test(${name} ${ARGN})
+  dropbp_test(${name} OPTIMIZED ${ARGN})  # a precompiled header wants the flags that it was made with
   target_link_libraries(${name} PRIVATE dropbp_torch)
   target_precompile_headers(${name} REUSE_FROM dropbp_torch_pch)
   set_target_properties(${name} PROPERTIES UNITY_BUILD ${DROPBP_UNITY} UNITY_BUILD_BATCH_SIZE 6)
