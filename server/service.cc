@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "core/base/clock.h"
 #include "core/base/files.h"
 #include "server/metrics/rpc_metrics.h"
@@ -41,10 +42,12 @@ CoordinatorOptions OptionsOf(const CoordinatorConfig& config, prometheus::Regist
 
 absl::StatusOr<std::unique_ptr<Service>> Service::Start(const CoordinatorConfig& config) {
   std::unique_ptr<Service> service(new Service);
+  RETURN_IF_ERROR(CheckTlsFiles(config.tls, absl::Now()));
   RETURN_IF_ERROR(service->OpenData(config));
-  if (!config.metrics_listen.empty()) RETURN_IF_ERROR(service->ServeMetrics(config.metrics_listen));
+  if (!config.metrics_listen.empty()) RETURN_IF_ERROR(service->ServeMetrics(config));
   ASSIGN_OR_RETURN(service->api_,
                    ApiServer::Start({.listen = config.listen,
+                                     .tls = config.tls,
                                      .reflection = config.reflection,
                                      .interceptor = MakeRpcMetrics(*service->registry_)},
                                     *service->coordinator_, *service->artifacts_, *service->logs_));
@@ -70,12 +73,16 @@ absl::Status Service::OpenData(const CoordinatorConfig& config) {
   return absl::OkStatus();
 }
 
-absl::Status Service::ServeMetrics(const std::string& listen) {
+absl::Status Service::ServeMetrics(const CoordinatorConfig& config) {
   try {
-    exposer_ = std::make_unique<prometheus::Exposer>(listen, 1);
+    exposer_ = std::make_unique<prometheus::Exposer>(config.metrics_listen, 1);
   } catch (const std::exception& error) {
     return absl::UnavailableError(
-        absl::StrCat("cannot serve metrics on ", listen, ": ", error.what()));
+        absl::StrCat("cannot serve metrics on ", config.metrics_listen, ": ", error.what()));
+  }
+  if (config.tls.given()) {
+    certificate_ = std::make_shared<CertificateMetrics>(config.tls.cert);
+    exposer_->RegisterCollectable(certificate_);
   }
   metrics_ = std::make_shared<CoordinatorMetrics>(*coordinator_);
   exposer_->RegisterCollectable(registry_);

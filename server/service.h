@@ -12,6 +12,7 @@
 #include "core/base/status.h"
 #include "server/api/server.h"
 #include "server/config.h"
+#include "server/metrics/certificate_metrics.h"
 #include "server/metrics/coordinator_metrics.h"
 #include "server/run/coordinator.h"
 
@@ -29,7 +30,7 @@ class Service {
  private:
   Service() = default;
   absl::Status OpenData(const CoordinatorConfig& config);
-  absl::Status ServeMetrics(const std::string& listen);
+  absl::Status ServeMetrics(const CoordinatorConfig& config);
   void TickUntilStopped();
 
   std::unique_ptr<ArtifactStore> artifacts_;
@@ -37,6 +38,7 @@ class Service {
   std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
   std::unique_ptr<Coordinator> coordinator_;
   std::shared_ptr<CoordinatorMetrics> metrics_;
+  std::shared_ptr<CertificateMetrics> certificate_;
   std::unique_ptr<prometheus::Exposer> exposer_;
   std::unique_ptr<ApiServer> api_;
   absl::Notification stop_;

@@ -14,6 +14,7 @@
 #include "absl/time/clock.h"
 #include "client/random_name.h"
 #include "core/base/files.h"
+#include "tests/support/certificates.h"
 #include "tests/support/poll_until.h"
 #include "tests/support/test_data.h"
 
@@ -36,8 +37,9 @@ std::string Describe(const std::vector<FoundProcess>& processes) {
   });
 }
 
-absl::Status ExpectExit0(ChildProcess& process, const std::string& name) {
-  ASSIGN_OR_RETURN(const ProcessEnd end, process.WaitForEnd(kStopTimeout));
+absl::Status ExpectExit0(ChildProcess& process, const std::string& name,
+                         absl::Duration timeout = kStopTimeout) {
+  ASSIGN_OR_RETURN(const ProcessEnd end, process.WaitForEnd(timeout));
   if (end.exit_code == 0) return absl::OkStatus();
   return absl::InternalError(
       absl::StrCat(name, " ended with exit code ", end.exit_code, ", signal ", end.signal));
@@ -57,6 +59,7 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Start(const ClusterOptions& op
   fs::create_directories(cluster->models_dir());
   fs::create_directory_symlink(model, cluster->models_dir() / "tiny");
   options.add_models(cluster->models_dir());
+  if (options.tls) RETURN_IF_ERROR(MakeCertificates(cluster->certificates()));
   RETURN_IF_ERROR(cluster->WriteConfig());
   RETURN_IF_ERROR(cluster->StartCoordinator());
   for (int worker = 0; worker < options.workers; ++worker)
@@ -87,10 +90,23 @@ absl::Status Cluster::WriteConfig() {
 }
 
 ChildOptions Cluster::Program(const std::string& name, std::vector<std::string> arguments) const {
+  std::vector<std::string> environment = {marker_, absl::StrCat("DROPBP_COORDINATOR=", address_)};
+  if (options_.tls) {
+    const TlsFiles user = CertificateOf(certificates(), "user");
+    environment.insert(
+        environment.end(),
+        {"DROPBP_TLS_CA=" + user.ca, "DROPBP_TLS_CERT=" + user.cert, "DROPBP_TLS_KEY=" + user.key});
+  }
   return {.arguments = std::move(arguments),
           .output_path = (folder_ / absl::StrCat(name, ".out")).string(),
           .error_path = (folder_ / absl::StrCat(name, ".err")).string(),
-          .environment = {marker_, absl::StrCat("DROPBP_COORDINATOR=", address_)}};
+          .environment = std::move(environment)};
+}
+
+std::vector<std::string> Cluster::TlsFlags(const std::string& holder) const {
+  if (!options_.tls) return {};
+  const TlsFiles files = CertificateOf(certificates(), holder);
+  return {"--tls-ca", files.ca, "--tls-cert", files.cert, "--tls-key", files.key};
 }
 
 absl::StatusOr<std::unique_ptr<ChildProcess>> Cluster::RunProgram(
@@ -106,12 +122,20 @@ absl::Status Cluster::StartCoordinator() {
   const std::string port_file = (folder_ / "port").string();
   std::error_code error;
   fs::remove(port_file, error);
-  ASSIGN_OR_RETURN(
-      coordinator_,
-      RunProgram("coordinator", {RequiredEnvironment("DROPBP_BIN_DIR") + "/dropbp-coordinator",
-                                 "--config", (folder_ / "coordinator.yaml").string(), "--listen",
-                                 address_.empty() ? "127.0.0.1:0" : address_, "--metrics-listen",
-                                 "", "--data-dir", data_dir().string(), "--port-file", port_file}));
+  std::vector<std::string> arguments = {
+      RequiredEnvironment("DROPBP_BIN_DIR") + "/dropbp-coordinator",
+      "--config",
+      (folder_ / "coordinator.yaml").string(),
+      "--listen",
+      address_.empty() ? "127.0.0.1:0" : address_,
+      "--metrics-listen",
+      "",
+      "--data-dir",
+      data_dir().string(),
+      "--port-file",
+      port_file};
+  for (std::string& flag : TlsFlags("coordinator")) arguments.push_back(std::move(flag));
+  ASSIGN_OR_RETURN(coordinator_, RunProgram("coordinator", std::move(arguments)));
   return WaitForAddress();
 }
 
@@ -134,20 +158,33 @@ absl::Status Cluster::WaitForAddress() {
 absl::StatusOr<std::unique_ptr<client::JobClient>> Cluster::MakeClient(
     client::StopToken& stop) const {
   client::JobClientSettings settings;
-  settings.address = address_;
+  settings.coordinator.address = address_;
+  if (options_.tls) settings.coordinator.tls = CertificateOf(certificates(), "admin");
   settings.retry.give_up_after = kPatience;
   return client::JobClient::Open(settings, stop);
 }
 
 absl::Status Cluster::StartWorker(int worker) {
-  ASSIGN_OR_RETURN(
-      workers_[worker],
-      RunProgram(absl::StrCat("worker-", worker),
-                 {RequiredEnvironment("DROPBP_BIN_DIR") + "/dropbp-worker", "--coordinator",
-                  address_, "--worker-id", absl::StrCat("worker-", worker), "--models-dir",
-                  models_dir().string(), "--work-dir", work_dir(worker).string(), "--device", "cpu",
-                  "--slots", absl::StrCat(options_.slots), "--threads-per-slot", "1", "--trainer",
-                  TrainerProgram()}));
+  std::vector<std::string> arguments = {RequiredEnvironment("DROPBP_BIN_DIR") + "/dropbp-worker",
+                                        "--coordinator",
+                                        address_,
+                                        "--worker-id",
+                                        absl::StrCat("worker-", worker),
+                                        "--models-dir",
+                                        models_dir().string(),
+                                        "--work-dir",
+                                        work_dir(worker).string(),
+                                        "--device",
+                                        "cpu",
+                                        "--slots",
+                                        absl::StrCat(options_.slots),
+                                        "--threads-per-slot",
+                                        "1",
+                                        "--trainer",
+                                        TrainerProgram()};
+  for (std::string& flag : TlsFlags("worker")) arguments.push_back(std::move(flag));
+  ASSIGN_OR_RETURN(workers_[worker],
+                   RunProgram(absl::StrCat("worker-", worker), std::move(arguments)));
   return absl::OkStatus();
 }
 
@@ -168,6 +205,16 @@ absl::Status Cluster::WaitForWorkers() {
 }
 
 void Cluster::KillCoordinator() { coordinator_->Kill(); }
+
+absl::Status Cluster::StopCoordinator(absl::Duration timeout) {
+  coordinator_->Signal(SIGTERM);
+  return ExpectExit0(*coordinator_, "coordinator", timeout);
+}
+
+absl::Status Cluster::StopWorker(int worker, absl::Duration timeout) {
+  workers_[worker]->Signal(SIGTERM);
+  return ExpectExit0(*workers_[worker], absl::StrCat("worker-", worker), timeout);
+}
 
 void Cluster::KillWorker(int worker) { workers_[worker]->Kill(); }
 
@@ -194,11 +241,9 @@ absl::Status Cluster::WaitForNoTrainers(absl::Duration timeout) {
 
 absl::Status Cluster::StopAll() {
   for (size_t i = 0; i < workers_.size(); ++i) {
-    workers_[i]->Signal(SIGTERM);
-    RETURN_IF_ERROR(ExpectExit0(*workers_[i], absl::StrCat("worker-", i)));
+    RETURN_IF_ERROR(StopWorker(static_cast<int>(i), kStopTimeout));
   }
-  coordinator_->Signal(SIGTERM);
-  RETURN_IF_ERROR(ExpectExit0(*coordinator_, "coordinator"));
+  RETURN_IF_ERROR(StopCoordinator(kStopTimeout));
   const std::vector<FoundProcess> left = FindProcesses(marker_);
   if (left.empty()) return absl::OkStatus();
   return absl::InternalError(absl::StrCat("processes were left behind:\n", Describe(left)));
