@@ -5,19 +5,31 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "client/channel.h"
 #include "client/commands/commands.h"
 #include "client/session.h"
 
 namespace dropbp::client {
 namespace {
 
+void AddTlsOptions(CLI::App& app, CoordinatorEndpoint& coordinator) {
+  app.add_option("--tls-ca", coordinator.tls.ca,
+                 "PEM file of the authorities that the coordinator is trusted by")
+      ->envname("DROPBP_TLS_CA");
+  app.add_option("--tls-cert", coordinator.tls.cert, "PEM file of your certificate")
+      ->envname("DROPBP_TLS_CERT");
+  app.add_option("--tls-key", coordinator.tls.key, "PEM file of its private key")
+      ->envname("DROPBP_TLS_KEY");
+  app.add_option("--tls-server-name", coordinator.tls_server_name,
+                 "Name that the coordinator's certificate must hold (default: the dialled host)")
+      ->envname("DROPBP_TLS_SERVER_NAME");
+}
+
 void AddGlobalOptions(CLI::App& app, GlobalOptions& options) {
-  options.coordinator = kDefaultCoordinator;
-  app.add_option("--coordinator", options.coordinator,
+  app.add_option("--coordinator", options.coordinator.address,
                  "Address of the coordinator, HOST:PORT or unix:/path")
       ->envname("DROPBP_COORDINATOR")
       ->capture_default_str();
+  AddTlsOptions(app, options.coordinator);
   app.add_option("--output", options.output,
                  "table for people, json for programs (field names of proto/dropbp/v1)")
       ->check(CLI::IsMember({"table", "json"}))
@@ -39,6 +51,7 @@ void AddCommands(CLI::App& app, Session& session) {
   AddWait(app, session);
   AddDownload(app, session);
   AddWorkers(app, session);
+  AddDrain(app, session);
   AddPlan(app, session);
   AddHealth(app, session);
   AddVersion(app, session);

@@ -18,7 +18,7 @@ std::string NextStep(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kUnavailable:
       return "dropbp-coordinator (starts one), or give another address: --coordinator HOST:PORT or "
-             "DROPBP_COORDINATOR";
+             "DROPBP_COORDINATOR; --tls-ca, --tls-cert and --tls-key if it uses TLS";
     case absl::StatusCode::kNotFound:
       return "dropbp list";
     default:

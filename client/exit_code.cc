@@ -13,7 +13,10 @@ const std::vector<ExitCodeMeaning>& ExitCodeTable() {
       {ExitCode::kUnreachable, "no coordinator answers"},
       {ExitCode::kCancelled, "the job was cancelled"},
       {ExitCode::kTimeout, "the time given by --timeout is over; the job goes on"},
-      {ExitCode::kRefused, "not possible in the job's present state, or the name is taken"},
+      {ExitCode::kRefused,
+       "not possible in the job's present state, the name is taken, or the role of your "
+       "certificate "
+       "does not allow it"},
       {ExitCode::kError, "any other error: a disk, a broken transfer, the coordinator itself"},
       {ExitCode::kInterrupted, "left by Ctrl-C; the job goes on"},
   };
@@ -44,6 +47,7 @@ ExitCode ExitCodeOf(const absl::Status& status) {
     case absl::StatusCode::kFailedPrecondition:
     case absl::StatusCode::kAlreadyExists:
     case absl::StatusCode::kAborted:
+    case absl::StatusCode::kPermissionDenied:
       return ExitCode::kRefused;
     case absl::StatusCode::kCancelled:
       return ExitCode::kInterrupted;

@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "client/channel.h"
 #include "client/random_name.h"
 #include "proto/support/grpc_status.h"
 
@@ -16,7 +15,7 @@ bool IsFinal(v1::Job::State state) {
 
 absl::StatusOr<std::unique_ptr<JobClient>> JobClient::Open(JobClientSettings settings,
                                                            StopToken& stop) {
-  ASSIGN_OR_RETURN(auto channel, OpenChannel(settings.address));
+  ASSIGN_OR_RETURN(auto channel, OpenChannel(settings.coordinator));
   return std::unique_ptr<JobClient>(new JobClient(std::move(settings), stop, channel));
 }
 
@@ -50,7 +49,7 @@ absl::Status JobClient::Call(const std::function<grpc::Status(grpc::ClientContex
 absl::Status JobClient::Retry(const RetryPolicy& policy, absl::Time deadline,
                               const std::function<absl::Status()>& call) {
   return CallWithRetry(policy, stop_, deadline, call, [&](const absl::Status&) {
-    settings_.talk(absl::StrCat("No coordinator answers at ", settings_.address,
+    settings_.talk(absl::StrCat("No coordinator answers at ", settings_.coordinator.address,
                                 "; trying again for ", absl::FormatDuration(policy.give_up_after),
                                 "."));
   });
@@ -131,6 +130,18 @@ absl::Status JobClient::CheckHealth(absl::Duration timeout) {
   if (response.status() == grpc::health::v1::HealthCheckResponse::SERVING) return absl::OkStatus();
   return absl::UnavailableError(absl::StrCat(
       "it says ", grpc::health::v1::HealthCheckResponse::ServingStatus_Name(response.status())));
+}
+
+absl::StatusOr<v1::Worker> JobClient::DrainWorker(const v1::DrainWorkerRequest& request) {
+  v1::Worker worker;
+  RETURN_IF_ERROR(Retry(settings_.retry, absl::InfiniteFuture(), [&] {
+    return Call(
+        [&](grpc::ClientContext& context) {
+          return cluster_->DrainWorker(&context, request, &worker);
+        },
+        settings_.call_timeout);
+  }));
+  return worker;
 }
 
 }  // namespace dropbp::client

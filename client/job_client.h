@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "client/channel.h"
 #include "client/interrupt.h"
 #include "client/log_cursor.h"
 #include "client/retry.h"
@@ -20,8 +21,8 @@
 namespace dropbp::client {
 
 struct JobClientSettings {
-  std::string address;  // see OpenChannel
-  RetryPolicy retry;    // of one call
+  CoordinatorEndpoint coordinator;
+  RetryPolicy retry;  // of one call
   // Of an open stream that was cut: a coordinator that is restarted must not end a watch.
   RetryPolicy resume = {.give_up_after = absl::Seconds(120)};
   absl::Duration call_timeout = absl::Seconds(10);  // of one attempt of one unary call
@@ -36,7 +37,7 @@ class JobClient {
   using OnLog = std::function<void(const v1::ReadJobLogsResponse&)>;
   using OnBytes = std::function<void(int64_t done, int64_t total)>;
 
-  // INVALID_ARGUMENT for an illegal address. Nothing is sent yet.
+  // Fails as OpenChannel does. Nothing is sent yet.
   static absl::StatusOr<std::unique_ptr<JobClient>> Open(JobClientSettings settings,
                                                          StopToken& stop);
 
@@ -51,6 +52,7 @@ class JobClient {
   // Asks once, for no longer than `timeout`: a probe tries again by itself. UNAVAILABLE without an
   // answer, or if the coordinator is stopping.
   absl::Status CheckHealth(absl::Duration timeout);
+  absl::StatusOr<v1::Worker> DrainWorker(const v1::DrainWorkerRequest& request);
 
   // Passes on the job's events from the first after `after_sequence` to its end, then returns the
   // ended job. A cut stream is resumed after the last event that was seen. DEADLINE_EXCEEDED when
@@ -74,7 +76,7 @@ class JobClient {
   absl::Status Download(const v1::Artifact& artifact, const std::string& path,
                         const OnBytes& on_bytes);
 
-  const std::string& address() const { return settings_.address; }
+  const std::string& address() const { return settings_.coordinator.address; }
 
  private:
   JobClient(JobClientSettings settings, StopToken& stop,

@@ -7,7 +7,7 @@ namespace dropbp::client {
 
 absl::StatusOr<std::unique_ptr<JobClient>> Session::Connect() {
   JobClientSettings settings;
-  settings.address = options_.coordinator;
+  settings.coordinator = options_.coordinator;
   settings.retry.give_up_after = absl::Seconds(options_.retry_seconds);
   settings.resume.give_up_after =
       std::max(settings.resume.give_up_after, settings.retry.give_up_after);
@@ -21,13 +21,23 @@ void Session::SuggestNext(const std::string& command) const {
 
 void Session::Say(const std::string& text) const { err().stream << text << std::endl; }
 
+// A certificate that the other side refuses looks like a coordinator that is not there.
+absl::Status Session::WithTlsHint(const absl::Status& status) const {
+  const TlsFiles& tls = options_.coordinator.tls;
+  if (!absl::IsUnavailable(status) || !tls.given()) return status;
+  return WithNextStep(
+      status,
+      absl::StrCat("openssl s_client -brief -connect ", options_.coordinator.address, " -CAfile ",
+                   tls.ca, " -cert ", tls.cert, " -key ", tls.key, "   (shows what TLS says)"));
+}
+
 void Session::Run(const std::function<absl::StatusOr<ExitCode>()>& command) {
   const absl::StatusOr<ExitCode> result = command();
   if (result.ok()) {
     exit_code_ = *result;
     return;
   }
-  PrintError(result.status(), options_.coordinator, err());
+  PrintError(WithTlsHint(result.status()), options_.coordinator.address, err());
   exit_code_ = ExitCodeOf(result.status());
 }
 

@@ -14,7 +14,7 @@
 namespace dropbp::client {
 
 struct GlobalOptions {
-  std::string coordinator;       // host:port
+  CoordinatorEndpoint coordinator;
   std::string output = "table";  // table | json
   double retry_seconds = 10;     // how long calls are tried again while the coordinator is away
 };
@@ -29,7 +29,7 @@ class Session {
   bool json() const { return options_.output == "json"; }
   StopToken& stop() { return stop_; }
 
-  // INVALID_ARGUMENT for an illegal address; nothing is sent yet.
+  // Fails as OpenChannel does; nothing is sent yet.
   absl::StatusOr<std::unique_ptr<JobClient>> Connect();
 
   // One line of talk: "next: `command`".
@@ -42,6 +42,8 @@ class Session {
   ExitCode exit_code() const { return exit_code_; }
 
  private:
+  absl::Status WithTlsHint(const absl::Status& status) const;
+
   Console console_;
   GlobalOptions options_;
   StopToken stop_;

@@ -37,6 +37,12 @@ absl::StatusOr<ParsedArguments> ParseArguments(int argc, char** argv) {
              "--metrics-listen", flags.metrics_listen,
              "HTTP address of the page and of Prometheus metrics, HOST:PORT; empty for none")
           ->capture_default_str();
+  auto* metrics_open = app.add_flag("--metrics-off-loopback", flags.metrics_off_loopback,
+                                    "let metrics, which are plain HTTP, listen off loopback");
+  auto* tls_ca = app.add_option("--tls-ca", flags.tls.ca,
+                                "PEM file of the authorities that clients are trusted by");
+  auto* tls_cert = app.add_option("--tls-cert", flags.tls.cert, "PEM file of the own certificate");
+  auto* tls_key = app.add_option("--tls-key", flags.tls.key, "PEM file of its private key");
   auto* data = app.add_option("--data-dir", flags.data_dir, "folder of jobs, artifacts and logs")
                    ->capture_default_str();
   auto* port_file = app.add_option("--port-file", flags.port_file,
@@ -62,6 +68,10 @@ absl::StatusOr<ParsedArguments> ParseArguments(int argc, char** argv) {
   }
   if (listen->count() > 0) config.listen = flags.listen;
   if (metrics->count() > 0) config.metrics_listen = flags.metrics_listen;
+  if (metrics_open->count() > 0) config.metrics_off_loopback = flags.metrics_off_loopback;
+  if (tls_ca->count() > 0) config.tls.ca = flags.tls.ca;
+  if (tls_cert->count() > 0) config.tls.cert = flags.tls.cert;
+  if (tls_key->count() > 0) config.tls.key = flags.tls.key;
   if (data->count() > 0) config.data_dir = flags.data_dir;
   if (port_file->count() > 0) config.port_file = flags.port_file;
   if (block_steps->count() > 0) config.plan_block_steps = flags.plan_block_steps;

@@ -11,6 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/security/address.h"
 
 namespace dropbp::server {
 namespace {
@@ -21,6 +22,13 @@ using Setter = std::function<std::string(const std::string& text, CoordinatorCon
 Setter Text(std::string CoordinatorConfig::*field) {
   return [field](const std::string& text, CoordinatorConfig& config) {
     config.*field = text;
+    return std::string();
+  };
+}
+
+Setter TlsFile(std::string TlsFiles::*field) {
+  return [field](const std::string& text, CoordinatorConfig& config) {
+    config.tls.*field = text;
     return std::string();
   };
 }
@@ -47,6 +55,10 @@ const std::map<std::string, Setter>& Keys() {
   static const auto* keys = new std::map<std::string, Setter>{
       {"listen", Text(&CoordinatorConfig::listen)},
       {"metrics_listen", Text(&CoordinatorConfig::metrics_listen)},
+      {"tls_ca", TlsFile(&TlsFiles::ca)},
+      {"tls_cert", TlsFile(&TlsFiles::cert)},
+      {"tls_key", TlsFile(&TlsFiles::key)},
+      {"metrics_off_loopback", Flag(&CoordinatorConfig::metrics_off_loopback)},
       {"data_dir", Text(&CoordinatorConfig::data_dir)},
       {"port_file", Text(&CoordinatorConfig::port_file)},
       {"reflection", Flag(&CoordinatorConfig::reflection)},
@@ -77,20 +89,28 @@ std::string SetKey(const std::string& key, const YAML::Node& value, CoordinatorC
   return legal.empty() ? "" : absl::StrCat(key, ": found '", text, "', legal is ", legal);
 }
 
-void CheckAddress(const std::string& key, const std::string& address,
-                  std::vector<std::string>& problems) {
+bool HasPort(const std::string& address) {
   const size_t colon = address.rfind(':');
   uint32_t port = 0;
-  if (!absl::StartsWith(address, "unix:") &&
-      (colon == std::string::npos || !absl::SimpleAtoi(address.substr(colon + 1), &port) ||
-       port > 65535)) {
-    problems.push_back(absl::StrCat(key, ": found '", address, "', legal is HOST:PORT"));
-  } else if (!IsLoopback(address)) {
-    problems.push_back(absl::StrCat(
-        key, ": found '", address,
-        "', legal are loopback addresses (127.0.0.1, localhost, [::1]) and unix:PATH only: the "
-        "connection is not encrypted"));
-  }
+  return colon != std::string::npos && absl::SimpleAtoi(address.substr(colon + 1), &port) &&
+         port <= 65535;
+}
+
+// What is wrong with an address to listen on, if it may be off loopback.
+void CheckAddress(const std::string& key, const std::string& address,
+                  std::vector<std::string>& problems) {
+  if (absl::StartsWith(address, "unix:") || HasPort(address)) return;
+  problems.push_back(absl::StrCat(key, ": found '", address, "', legal is HOST:PORT"));
+}
+
+void CheckMetricsAddress(const CoordinatorConfig& config, std::vector<std::string>& problems) {
+  if (config.metrics_listen.empty()) return;
+  CheckAddress("metrics_listen", config.metrics_listen, problems);
+  if (IsLoopbackAddress(config.metrics_listen) || config.metrics_off_loopback) return;
+  problems.push_back(absl::StrCat(
+      "metrics_listen: found '", config.metrics_listen,
+      "', legal are loopback addresses (127.0.0.1, localhost, [::1]): metrics are plain HTTP that "
+      "everybody may read; where a network policy guards them, set metrics_off_loopback"));
 }
 
 void CheckPositive(const std::string& key, double value, std::vector<std::string>& problems) {
@@ -99,12 +119,6 @@ void CheckPositive(const std::string& key, double value, std::vector<std::string
 }
 
 }  // namespace
-
-bool IsLoopback(const std::string& address) {
-  if (absl::StartsWith(address, "unix:")) return true;
-  const std::string host = address.substr(0, address.rfind(':'));
-  return absl::StartsWith(host, "127.") || host == "localhost" || host == "[::1]";
-}
 
 absl::Status ReadConfig(std::string_view yaml, const std::string& source,
                         CoordinatorConfig& config) {
@@ -130,9 +144,11 @@ absl::Status ReadConfig(std::string_view yaml, const std::string& source,
 absl::Status CheckConfig(const CoordinatorConfig& config) {
   std::vector<std::string> problems;
   CheckAddress("listen", config.listen, problems);
-  if (!config.metrics_listen.empty()) {
-    CheckAddress("metrics_listen", config.metrics_listen, problems);
+  if (const absl::Status tls = CheckTlsRule(config.tls, "listen", config.listen, TlsSpelling::kKey);
+      !tls.ok()) {
+    problems.emplace_back(tls.message());
   }
+  CheckMetricsAddress(config, problems);
   CheckPositive("lease_seconds", config.lease_seconds, problems);
   CheckPositive("heartbeat_seconds", config.heartbeat_seconds, problems);
   CheckPositive("stall_seconds", config.stall_seconds, problems);

@@ -6,12 +6,15 @@
 #include <string>
 
 #include "core/base/status.h"
+#include "core/security/tls_files.h"
 
 namespace dropbp::server {
 
 struct CoordinatorConfig {
   std::string listen = "127.0.0.1:7070";          // gRPC, for clients and workers
   std::string metrics_listen = "127.0.0.1:7071";  // HTTP: page and metrics; empty: none
+  bool metrics_off_loopback = false;              // whether metrics_listen may be; it is plain HTTP
+  TlsFiles tls;                                   // of gRPC: tls_ca, tls_cert, tls_key
   std::string data_dir = "dropbp-data";           // jobs, artifacts, logs
   std::string port_file;                          // written with the gRPC address once it serves
   bool reflection = false;                        // gRPC reflection
@@ -26,16 +29,13 @@ struct CoordinatorConfig {
   int64_t artifact_limit_bytes = int64_t{64} << 30;  // of one uploaded file
 };
 
-// Whether a listen address can be reached from this machine only.
-bool IsLoopback(const std::string& address);
-
 // Sets the keys of a YAML map. INVALID_ARGUMENT lists every problem as "<source>:<line>: <key>:
 // found ..., legal is ...".
 absl::Status ReadConfig(std::string_view yaml, const std::string& source,
                         CoordinatorConfig& config);
 
-// INVALID_ARGUMENT for values out of range, and for listen addresses off loopback: plain text stays
-// on the machine.
+// INVALID_ARGUMENT for values out of range, for a listen address off loopback without TLS (plain
+// text stays on the machine), and for one of metrics that was not allowed.
 absl::Status CheckConfig(const CoordinatorConfig& config);
 
 // Configuration of a command line. A second value tells main to exit with that code at once

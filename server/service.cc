@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "core/base/clock.h"
 #include "core/base/files.h"
+#include "core/security/address.h"
 #include "server/metrics/rpc_metrics.h"
 
 namespace dropbp::server {
@@ -34,10 +36,12 @@ CoordinatorOptions OptionsOf(const CoordinatorConfig& config, CoordinatorObserve
 
 absl::StatusOr<std::unique_ptr<Service>> Service::Start(const CoordinatorConfig& config) {
   std::unique_ptr<Service> service(new Service);
+  RETURN_IF_ERROR(CheckTlsFiles(config.tls, absl::Now()));
   RETURN_IF_ERROR(service->OpenData(config));
   if (!config.metrics_listen.empty()) RETURN_IF_ERROR(service->ServeHttp(config));
   ASSIGN_OR_RETURN(service->api_,
                    ApiServer::Start({.listen = config.listen,
+                                     .tls = config.tls,
                                      .reflection = config.reflection,
                                      .interceptor = MakeRpcMetrics(*service->registry_)},
                                     *service->coordinator_, *service->artifacts_, *service->logs_));
@@ -65,10 +69,11 @@ absl::Status Service::OpenData(const CoordinatorConfig& config) {
 
 absl::Status Service::ServeHttp(const CoordinatorConfig& config) {
   const std::string& listen = config.metrics_listen;
-  metrics_ = std::make_unique<CoordinatorMetrics>(*coordinator_, events_, config.data_dir);
-  pages_ = std::make_unique<WebPages>(
-      WebOptions{.any_host = !IsLoopback(listen), .metrics = [this] { return MetricsText(); }},
-      *coordinator_);
+  metrics_ = std::make_unique<CoordinatorMetrics>(*coordinator_, events_, config.data_dir,
+                                                  config.tls.cert);
+  pages_ = std::make_unique<WebPages>(WebOptions{.any_host = !IsLoopbackAddress(listen),
+                                                 .metrics = [this] { return MetricsText(); }},
+                                      *coordinator_);
   ASSIGN_OR_RETURN(http_, HttpServer::Start(listen, [this](const HttpRequest& request) {
                      return pages_->Answer(request);
                    }));

@@ -17,6 +17,7 @@ void AddCancel(CLI::App& app, Session& session);
 void AddWait(CLI::App& app, Session& session);
 void AddDownload(CLI::App& app, Session& session);
 void AddWorkers(CLI::App& app, Session& session);
+void AddDrain(CLI::App& app, Session& session);
 void AddPlan(CLI::App& app, Session& session);
 void AddHealth(CLI::App& app, Session& session);
 void AddVersion(CLI::App& app, Session& session);

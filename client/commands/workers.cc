@@ -12,6 +12,11 @@ namespace {
 
 struct Options {};
 
+Cell LinkOf(const v1::Worker& worker) {
+  if (!worker.connected()) return Cell("down", Colour::kRed);
+  return worker.draining() ? Cell("drains", Colour::kYellow) : Cell("up", Colour::kGreen);
+}
+
 void PrintWorkers(const v1::ListWorkersResponse& found, absl::Time now, const Sink& sink) {
   Table table({{"WORKER"},
                {"HOST"},
@@ -24,9 +29,7 @@ void PrintWorkers(const v1::ListWorkersResponse& found, absl::Time now, const Si
                {"MODELS"}});
   for (const v1::Worker& worker : found.workers()) {
     for (const v1::DeviceSlot& slot : worker.slots()) {
-      const Colour link = worker.connected() ? Colour::kGreen : Colour::kRed;
-      table.Add({worker.worker_id(), worker.hostname(),
-                 Cell(worker.connected() ? "up" : "down", link),
+      table.Add({worker.worker_id(), worker.hostname(), LinkOf(worker),
                  FormatSeconds(now - FromProto(worker.last_seen_time())),
                  absl::StrCat(slot.index()), slot.device_name(), FormatBytes(slot.memory_bytes()),
                  slot.job_id().empty() ? "-" : absl::StrCat(slot.job_id(), " rank ", slot.rank()),

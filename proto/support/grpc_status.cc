@@ -75,15 +75,22 @@ google::rpc::BadRequest FitViolations(absl::Span<const FieldViolation> violation
 
 }  // namespace
 
-absl::Status WithReason(absl::Status status, std::string_view reason) {
+absl::Status WithReason(absl::Status status, std::string_view reason,
+                        const ErrorMetadata& metadata) {
   google::rpc::ErrorInfo info;
   info.set_reason(std::string(reason));
   info.set_domain(kDomain);
+  info.mutable_metadata()->insert(metadata.begin(), metadata.end());
   return WithDetail(std::move(status), kErrorInfoUrl, info);
 }
 
 std::string ReasonOf(const absl::Status& status) {
   return DetailOf<google::rpc::ErrorInfo>(status, kErrorInfoUrl).reason();
+}
+
+ErrorMetadata MetadataOf(const absl::Status& status) {
+  const auto info = DetailOf<google::rpc::ErrorInfo>(status, kErrorInfoUrl);
+  return {info.metadata().begin(), info.metadata().end()};
 }
 
 absl::Status InvalidFields(absl::Span<const FieldViolation> violations) {

@@ -13,10 +13,13 @@
 
 namespace dropbp {
 
-// Attaches the reason of google.rpc.ErrorInfo (UPPER_SNAKE) to a status; travels as an absl
-// payload.
-absl::Status WithReason(absl::Status status, std::string_view reason);
+// Attaches google.rpc.ErrorInfo with a reason (UPPER_SNAKE) and metadata to a status; travels as an
+// absl payload.
+using ErrorMetadata = std::map<std::string, std::string>;
+absl::Status WithReason(absl::Status status, std::string_view reason,
+                        const ErrorMetadata& metadata = {});
 std::string ReasonOf(const absl::Status& status);
+ErrorMetadata MetadataOf(const absl::Status& status);
 
 // INVALID_ARGUMENT, reason INVALID_JOB, that carries every violation.
 absl::Status InvalidFields(absl::Span<const FieldViolation> violations);

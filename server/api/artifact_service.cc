@@ -118,13 +118,17 @@ class DownloadReactor : public grpc::ServerWriteReactor<v1::DownloadFileResponse
 }  // namespace
 
 grpc::ServerReadReactor<v1::UploadFileRequest>* ArtifactServiceImpl::UploadFile(
-    grpc::CallbackServerContext*, v1::Artifact* artifact) {
-  return new UploadReactor(store_, artifact);
+    grpc::CallbackServerContext* context, v1::Artifact* artifact) {
+  return gate_.Stream<grpc::ServerReadReactor<v1::UploadFileRequest>>(
+      context, "dropbp.v1.ArtifactService/UploadFile",
+      [&] { return new UploadReactor(store_, artifact); });
 }
 
 grpc::ServerWriteReactor<v1::DownloadFileResponse>* ArtifactServiceImpl::DownloadFile(
-    grpc::CallbackServerContext*, const v1::DownloadFileRequest* request) {
-  return new DownloadReactor(store_, request->sha256());
+    grpc::CallbackServerContext* context, const v1::DownloadFileRequest* request) {
+  return gate_.Stream<grpc::ServerWriteReactor<v1::DownloadFileResponse>>(
+      context, "dropbp.v1.ArtifactService/DownloadFile",
+      [&] { return new DownloadReactor(store_, request->sha256()); });
 }
 
 }  // namespace dropbp::server

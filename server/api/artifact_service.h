@@ -4,14 +4,15 @@
 #include <grpcpp/grpcpp.h>
 
 #include "dropbp/v1/artifacts.grpc.pb.h"
+#include "server/api/gate.h"
 #include "server/artifacts/artifact_store.h"
 
 namespace dropbp::server {
 
-// Thread-safe. The store outlives it.
+// Thread-safe. Its arguments outlive it.
 class ArtifactServiceImpl : public v1::ArtifactService::CallbackService {
  public:
-  explicit ArtifactServiceImpl(ArtifactStore& store) : store_(store) {}
+  ArtifactServiceImpl(const Gate& gate, ArtifactStore& store) : gate_(gate), store_(store) {}
 
   grpc::ServerReadReactor<v1::UploadFileRequest>* UploadFile(grpc::CallbackServerContext* context,
                                                              v1::Artifact* artifact) override;
@@ -19,6 +20,7 @@ class ArtifactServiceImpl : public v1::ArtifactService::CallbackService {
       grpc::CallbackServerContext* context, const v1::DownloadFileRequest* request) override;
 
  private:
+  const Gate& gate_;
   ArtifactStore& store_;
 };
 

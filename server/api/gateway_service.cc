@@ -45,10 +45,13 @@ class SessionReactor : public grpc::ServerBidiReactor<v1::SessionRequest, v1::Se
 }  // namespace
 
 grpc::ServerBidiReactor<v1::SessionRequest, v1::SessionResponse>* GatewayServiceImpl::Session(
-    grpc::CallbackServerContext*) {
-  auto reactor = std::make_shared<SessionReactor>(coordinator_);
-  reactor->Start(reactor);
-  return reactor.get();
+    grpc::CallbackServerContext* context) {
+  return gate_.Stream<grpc::ServerBidiReactor<v1::SessionRequest, v1::SessionResponse>>(
+      context, "dropbp.v1.WorkerGatewayService/Session", [&]() {
+        auto reactor = std::make_shared<SessionReactor>(coordinator_);
+        reactor->Start(reactor);
+        return reactor.get();
+      });
 }
 
 }  // namespace dropbp::server

@@ -6,56 +6,52 @@
 #include "server/api/watch_reactor.h"
 
 namespace dropbp::server {
-namespace {
-
-template <typename Message>
-grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context,
-                                 absl::StatusOr<Message> result, Message* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  if (result.ok()) *response = *std::move(result);
-  reactor->Finish(ToGrpcStatus(result.status()));
-  return reactor;
-}
-
-}  // namespace
 
 grpc::ServerUnaryReactor* JobServiceImpl::CreateJob(grpc::CallbackServerContext* context,
                                                     const v1::CreateJobRequest* request,
                                                     v1::Job* job) {
-  return Answer(context, coordinator_.CreateJob(*request), job);
+  return gate_.Unary(context, "dropbp.v1.JobService/CreateJob", job,
+                     [&] { return coordinator_.CreateJob(*request); });
 }
 
 grpc::ServerUnaryReactor* JobServiceImpl::PlanJob(grpc::CallbackServerContext* context,
                                                   const v1::PlanJobRequest* request,
                                                   v1::PlanJobResponse* response) {
-  return Answer(context, coordinator_.PlanJob(*request), response);
+  return gate_.Unary(context, "dropbp.v1.JobService/PlanJob", response,
+                     [&] { return coordinator_.PlanJob(*request); });
 }
 
 grpc::ServerUnaryReactor* JobServiceImpl::GetJob(grpc::CallbackServerContext* context,
                                                  const v1::GetJobRequest* request, v1::Job* job) {
-  return Answer(context, coordinator_.GetJob(request->job_id()), job);
+  return gate_.Unary(context, "dropbp.v1.JobService/GetJob", job,
+                     [&] { return coordinator_.GetJob(request->job_id()); });
 }
 
 grpc::ServerUnaryReactor* JobServiceImpl::ListJobs(grpc::CallbackServerContext* context,
                                                    const v1::ListJobsRequest* request,
                                                    v1::ListJobsResponse* response) {
-  return Answer(context, dropbp::server::ListJobs(coordinator_, *request), response);
+  return gate_.Unary(context, "dropbp.v1.JobService/ListJobs", response,
+                     [&] { return dropbp::server::ListJobs(coordinator_, *request); });
 }
 
 grpc::ServerUnaryReactor* JobServiceImpl::CancelJob(grpc::CallbackServerContext* context,
                                                     const v1::CancelJobRequest* request,
                                                     v1::Job* job) {
-  return Answer(context, coordinator_.CancelJob(request->job_id()), job);
+  return gate_.Unary(context, "dropbp.v1.JobService/CancelJob", job,
+                     [&] { return coordinator_.CancelJob(request->job_id()); });
 }
 
 grpc::ServerWriteReactor<v1::JobEvent>* JobServiceImpl::WatchJob(
-    grpc::CallbackServerContext*, const v1::WatchJobRequest* request) {
-  return StartWatch(coordinator_, *request);
+    grpc::CallbackServerContext* context, const v1::WatchJobRequest* request) {
+  return gate_.Stream<grpc::ServerWriteReactor<v1::JobEvent>>(
+      context, "dropbp.v1.JobService/WatchJob", [&] { return StartWatch(coordinator_, *request); });
 }
 
 grpc::ServerWriteReactor<v1::ReadJobLogsResponse>* JobServiceImpl::ReadJobLogs(
-    grpc::CallbackServerContext*, const v1::ReadJobLogsRequest* request) {
-  return StartReadLogs(coordinator_, logs_, *request);
+    grpc::CallbackServerContext* context, const v1::ReadJobLogsRequest* request) {
+  return gate_.Stream<grpc::ServerWriteReactor<v1::ReadJobLogsResponse>>(
+      context, "dropbp.v1.JobService/ReadJobLogs",
+      [&] { return StartReadLogs(coordinator_, logs_, *request); });
 }
 
 }  // namespace dropbp::server

@@ -4,16 +4,17 @@
 #include <grpcpp/grpcpp.h>
 
 #include "dropbp/v1/jobs_service.grpc.pb.h"
+#include "server/api/gate.h"
 #include "server/logs/log_store.h"
 #include "server/run/coordinator.h"
 
 namespace dropbp::server {
 
-// Thread-safe. The coordinator and the logs outlive it.
+// Thread-safe. Its arguments outlive it.
 class JobServiceImpl : public v1::JobService::CallbackService {
  public:
-  JobServiceImpl(Coordinator& coordinator, const LogStore& logs)
-      : coordinator_(coordinator), logs_(logs) {}
+  JobServiceImpl(const Gate& gate, Coordinator& coordinator, const LogStore& logs)
+      : gate_(gate), coordinator_(coordinator), logs_(logs) {}
 
   grpc::ServerUnaryReactor* CreateJob(grpc::CallbackServerContext* context,
                                       const v1::CreateJobRequest* request, v1::Job* job) override;
@@ -33,6 +34,7 @@ class JobServiceImpl : public v1::JobService::CallbackService {
       grpc::CallbackServerContext* context, const v1::ReadJobLogsRequest* request) override;
 
  private:
+  const Gate& gate_;
   Coordinator& coordinator_;
   const LogStore& logs_;
 };

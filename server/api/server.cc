@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "proto/support/tls_credentials.h"
 
 namespace dropbp::server {
 namespace {
@@ -22,6 +23,12 @@ void EnablePlugins(bool reflection) {
   }
 }
 
+std::shared_ptr<grpc::ServerCredentials> CredentialsFor(const TlsFiles& tls) {
+  const auto credentials = MakeServerCredentials(tls);
+  if (tls.given()) credentials->SetAuthMetadataProcessor(MakeDoor());
+  return credentials;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(ApiOptions options,
@@ -29,10 +36,10 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(ApiOptions options,
                                                             ArtifactStore& artifacts,
                                                             const LogStore& logs) {
   EnablePlugins(options.reflection);
-  std::unique_ptr<ApiServer> api(new ApiServer(coordinator, artifacts, logs));
+  std::unique_ptr<ApiServer> api(new ApiServer(options.tls.given(), coordinator, artifacts, logs));
   grpc::ServerBuilder builder;
   int port = 0;
-  builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort(options.listen, CredentialsFor(options.tls), &port);
   // A second coordinator on the same port is an error, not a partner.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   // Agents ping to find a dead connection; an idle stream may be pinged as often as they like.

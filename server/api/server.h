@@ -9,8 +9,10 @@
 
 #include "absl/time/time.h"
 #include "core/base/status.h"
+#include "core/security/tls_files.h"
 #include "server/api/artifact_service.h"
 #include "server/api/cluster_service.h"
+#include "server/api/gate.h"
 #include "server/api/gateway_service.h"
 #include "server/api/job_service.h"
 
@@ -18,6 +20,7 @@ namespace dropbp::server {
 
 struct ApiOptions {
   std::string listen = "127.0.0.1:7070";  // host:port, port 0: any free one; or unix:PATH
+  TlsFiles tls = {};                      // none: plain text, and everybody may call everything
   bool reflection = false;
   // Sees every call; may be null.
   std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> interceptor;
@@ -37,12 +40,15 @@ class ApiServer {
   void Stop(absl::Duration grace);
 
  private:
-  ApiServer(Coordinator& coordinator, ArtifactStore& artifacts, const LogStore& logs)
-      : jobs_(coordinator, logs),
-        artifacts_(artifacts),
-        cluster_(coordinator),
-        gateway_(coordinator) {}
+  ApiServer(bool checks_roles, Coordinator& coordinator, ArtifactStore& artifacts,
+            const LogStore& logs)
+      : gate_(checks_roles),
+        jobs_(gate_, coordinator, logs),
+        artifacts_(gate_, artifacts),
+        cluster_(gate_, coordinator),
+        gateway_(gate_, coordinator) {}
 
+  const Gate gate_;
   JobServiceImpl jobs_;
   ArtifactServiceImpl artifacts_;
   ClusterServiceImpl cluster_;

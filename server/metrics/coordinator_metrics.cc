@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/metrics/machine_metrics.h"
+#include "core/security/tls_files.h"
 #include "server/metrics/coordinator_table.h"
 #include "server/metrics/job_metrics.h"
 #include "server/run/proto_time.h"
@@ -42,6 +43,14 @@ void AddWorkers(const CoordinatorSnapshot& snapshot, Exposition& out) {
   }
 }
 
+void AddCertificate(const std::string& path, Exposition& out) {
+  if (path.empty()) return;
+  const absl::StatusOr<absl::Time> end = CertificateEnd(path);
+  if (!end.ok()) return;
+  out.Set("dropbp_certificate_not_after_timestamp_seconds",
+          static_cast<double>(absl::ToUnixSeconds(*end)));
+}
+
 }  // namespace
 
 std::vector<prometheus::MetricFamily> CoordinatorMetrics::Collect() const {
@@ -51,6 +60,7 @@ std::vector<prometheus::MetricFamily> CoordinatorMetrics::Collect() const {
   events_.AddTo(out);
   AddJobStates(snapshot, out);
   AddWorkers(snapshot, out);
+  AddCertificate(certificate_, out);
   for (const RunSnapshot& run : snapshot.running) AddJobMetrics(run, snapshot.now, out);
   return out.Take();
 }

@@ -94,6 +94,9 @@ class Coordinator {
   // more yet.
   absl::StatusOr<StepPage> StepsFrom(const std::string& job_id, int64_t first_step, int limit);
   std::vector<v1::Worker> ListWorkers();
+  // Takes a worker out of use or back into it. NOT_FOUND (reason WORKER_NOT_FOUND) if it is not
+  // known.
+  absl::StatusOr<v1::Worker> DrainWorker(const v1::DrainWorkerRequest& request);
   bool HasEnded(const std::string& job_id);
 
   // Agents. A status that is not OK ends the session.
@@ -160,6 +163,13 @@ class Coordinator {
   void ResendTo(LiveRun& live, int rank) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // All ranks of a worker that will not come back, and the check it was doing.
   absl::Status LoseWorker(const std::string& worker_id, const std::string& why)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // coordinator_drain.cc
+  // Moves what a worker does elsewhere.
+  absl::Status ClearWorker(const std::string& worker_id, const std::string& why,
+                           absl::Duration grace) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status OnDraining(KnownWorker& worker, const v1::WorkerDraining& draining)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // coordinator_tick.cc

@@ -61,6 +61,7 @@ absl::Status Coordinator::Receive(const std::shared_ptr<WorkerOutbox>& outbox,
   if (frame.has_heartbeat() || frame.sequence() <= worker->taken_in) return absl::OkStatus();
   RETURN_IF_ERROR(Dispatch(*worker, frame));
   worker->taken_in = frame.sequence();
+  if (frame.has_draining()) FlushAndAcknowledge();  // the agent waits for it
   RemoveEnded();
   return absl::OkStatus();
 }
@@ -81,6 +82,10 @@ absl::Status Coordinator::Dispatch(KnownWorker& worker, const v1::SessionRequest
       return absl::OkStatus();
     case v1::SessionRequest::kRankLog:
       OnRankLog(frame.rank_log());
+      return absl::OkStatus();
+    case v1::SessionRequest::kDraining:
+      RETURN_IF_ERROR(OnDraining(worker, frame.draining()));
+      RunSchedule();
       return absl::OkStatus();
     default:  // a message of a newer agent
       return absl::OkStatus();

@@ -43,7 +43,7 @@ absl::Status Coordinator::OnHello(const std::shared_ptr<WorkerOutbox>& outbox,
   if (checked == nullptr || checked->preparer != worker.id()) worker.preparing.clear();
   for (auto& [job_id, live] : runs_) RETURN_IF_ERROR(ReconcileRun(live, worker));
   StopStrangers(worker);
-  return absl::OkStatus();
+  return hello.has_draining() ? OnDraining(worker, hello.draining()) : absl::OkStatus();
 }
 
 void Coordinator::StopStrangers(KnownWorker& worker) {

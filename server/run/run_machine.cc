@@ -35,6 +35,9 @@ class Reactor {
   void operator()(const RankExited& event);
   void operator()(const RankFailed& event);
   void operator()(const RanksLost& event);
+  void operator()(const WorkerDrains& event) {
+    if (out_.next.Active()) Break(event.why, /*charged=*/false, event.grace);
+  }
   void operator()(const Stalled& event) { Break(event.why, /*charged=*/true); }
   void operator()(const RendezvousLost&) {
     Break("The coordinator restarted while the ranks were meeting.", /*charged=*/false);
@@ -53,7 +56,7 @@ class Reactor {
   void End(JobState to, std::string message);
   void Fail(const std::string& message);
   // The gang cannot go on: restart it, or give up if its crashes used up the budget.
-  void Break(const std::string& why, bool charged);
+  void Break(const std::string& why, bool charged, absl::Duration grace = kBrokenGangGrace);
   void MarkGone(int rank);
   // What had to wait for the last process of the gang.
   void AfterRanksGone();
@@ -91,7 +94,7 @@ void Reactor::Fail(const std::string& message) {
   End(JobState::kFailed, message);
 }
 
-void Reactor::Break(const std::string& why, bool charged) {
+void Reactor::Break(const std::string& why, bool charged, absl::Duration grace) {
   if (!out_.next.Active()) {
     // The gang is being stopped already; what else broke is worth knowing.
     AddEvent(v1::JobEvent::INCIDENT, why);
@@ -104,7 +107,7 @@ void Reactor::Break(const std::string& why, bool charged) {
   }
   AddEvent(v1::JobEvent::INCIDENT, why);
   if (charged) job().set_restarts(job().restarts() + 1);
-  out_.stop = StopGang{why, kBrokenGangGrace};
+  out_.stop = StopGang{why, grace};
   Move(JobState::kRestarting, absl::StrCat("Restarting (", job().restarts(), " of ",
                                            out_.next.spec.max_restarts, " charged): ", why));
 }

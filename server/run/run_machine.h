@@ -81,6 +81,11 @@ struct RanksLost {
   std::vector<int> ranks;
   std::string why;
 };
+// A worker with some of the ranks takes no more work; the gang is to move.
+struct WorkerDrains {
+  std::string why;
+  absl::Duration grace;  // for the step that the ranks are in
+};
 // The gang makes no progress.
 struct Stalled {
   std::string why;
@@ -93,9 +98,10 @@ struct PromiseBroken {
 };
 struct CancelRequested {};
 
-using RunEvent = std::variant<PreparationStarted, PreparationSucceeded, PreparationFailed, Requeued,
-                              Placed, GangReady, PlanChanged, RankFinished, RankExited, RankFailed,
-                              RanksLost, Stalled, RendezvousLost, PromiseBroken, CancelRequested>;
+using RunEvent =
+    std::variant<PreparationStarted, PreparationSucceeded, PreparationFailed, Requeued, Placed,
+                 GangReady, PlanChanged, RankFinished, RankExited, RankFailed, RanksLost,
+                 WorkerDrains, Stalled, RendezvousLost, PromiseBroken, CancelRequested>;
 
 // Stop all trainers of the run's attempt.
 struct StopGang {

@@ -22,6 +22,7 @@ KnownWorker& WorkerRegistry::Hello(const v1::WorkerHello& hello,
     worker = KnownWorker();
   }
   worker.hello = hello;
+  worker.leaving = hello.has_draining();
   worker.outbox = std::move(outbox);
   worker.last_seen = now;
   worker.uses.clear();
@@ -90,6 +91,7 @@ std::vector<PoolWorker> WorkerRegistry::Pool() const {
     entry.worker_id = id;
     entry.models.assign(worker.hello.models().begin(), worker.hello.models().end());
     entry.preparing = !worker.preparing.empty();
+    entry.draining = worker.draining();
     for (const v1::DeviceSlot& slot : worker.hello.slots()) {
       entry.slots.push_back(
           {.index = slot.index(),
@@ -102,22 +104,26 @@ std::vector<PoolWorker> WorkerRegistry::Pool() const {
 
 std::vector<v1::Worker> WorkerRegistry::Describe() const {
   std::vector<v1::Worker> workers;
-  for (const auto& [id, known] : workers_) {
-    v1::Worker& worker = workers.emplace_back();
-    worker.set_worker_id(id);
-    worker.set_hostname(known.hello.hostname());
-    worker.set_version(known.hello.version());
-    *worker.mutable_slots() = known.hello.slots();
-    *worker.mutable_models() = known.hello.models();
-    *worker.mutable_last_seen_time() = ToProto(known.last_seen);
-    worker.set_connected(known.connected());
-    for (v1::DeviceSlot& slot : *worker.mutable_slots()) {
-      const auto use = known.uses.find(slot.index());
-      slot.set_job_id(use == known.uses.end() ? "" : use->second.job_id);
-      slot.set_rank(use == known.uses.end() ? 0 : use->second.rank);
-    }
-  }
+  for (const auto& [id, known] : workers_) workers.push_back(Describe(known));
   return workers;
+}
+
+v1::Worker WorkerRegistry::Describe(const KnownWorker& known) {
+  v1::Worker worker;
+  worker.set_worker_id(known.id());
+  worker.set_hostname(known.hello.hostname());
+  worker.set_version(known.hello.version());
+  *worker.mutable_slots() = known.hello.slots();
+  *worker.mutable_models() = known.hello.models();
+  *worker.mutable_last_seen_time() = ToProto(known.last_seen);
+  worker.set_connected(known.connected());
+  worker.set_draining(known.draining());
+  for (v1::DeviceSlot& slot : *worker.mutable_slots()) {
+    const auto use = known.uses.find(slot.index());
+    slot.set_job_id(use == known.uses.end() ? "" : use->second.job_id);
+    slot.set_rank(use == known.uses.end() ? 0 : use->second.rank);
+  }
+  return worker;
 }
 
 }  // namespace dropbp::server

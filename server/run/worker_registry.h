@@ -41,9 +41,12 @@ struct KnownWorker {
   int64_t acknowledged = 0;     // newest sequence number whose effects are durable
   std::map<int, SlotUse> uses;  // by slot
   std::string preparing;        // job whose data it checks
+  bool leaving = false;         // its process is being stopped
+  bool drained = false;         // a person took it out of use
 
   const std::string& id() const { return hello.worker_id(); }
   bool connected() const { return outbox != nullptr; }
+  bool draining() const { return leaving || drained; }
 };
 
 // Not thread-safe. Pointers to workers are valid until the worker is removed.
@@ -73,6 +76,7 @@ class WorkerRegistry {
 
   std::vector<PoolWorker> Pool() const;
   std::vector<v1::Worker> Describe() const;
+  static v1::Worker Describe(const KnownWorker& known);
   std::map<std::string, KnownWorker>& all() { return workers_; }
 
  private:

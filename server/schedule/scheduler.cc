@@ -31,7 +31,15 @@ std::vector<DeviceKind> KindsOf(const WaitingJob& job) {
 // One round: the pool as it is after the decisions made so far.
 class Round {
  public:
-  explicit Round(std::vector<PoolWorker> pool) : pool_(std::move(pool)) {}
+  explicit Round(std::vector<PoolWorker> pool) {
+    for (PoolWorker& worker : pool) {
+      if (worker.draining) {
+        draining_.push_back(worker.worker_id);
+      } else {
+        pool_.push_back(std::move(worker));
+      }
+    }
+  }
 
   void Visit(const WaitingJob& job) {
     std::string reason = job.prepared ? TryPlace(job) : TryPrepare(job);
@@ -56,8 +64,11 @@ class Round {
   std::vector<RankSlot> TakeSlots(const WaitingJob& job, DeviceKind kind);
   std::string NoWorker(const WaitingJob& job) const;
   std::string TooFewSlots(const WaitingJob& job) const;
+  // The reason, and which workers could end the wait if they were not drained.
+  std::string NameDraining(const std::string& reason) const;
 
-  std::vector<PoolWorker> pool_;
+  std::vector<PoolWorker> pool_;                // of workers that take work
+  std::vector<std::string> draining_;           // ids of the others
   std::map<DeviceKind, std::string> held_for_;  // kind -> job that waits for it
   Schedule result_;
 };
@@ -75,7 +86,7 @@ std::string Round::TryPrepare(const WaitingJob& job) {
                                  .ranks = {}});
     return "";
   }
-  if (!has_model) return NoWorker(job);
+  if (!has_model) return NameDraining(NoWorker(job));
   return "waits until a worker has checked the data of an earlier job";
 }
 
@@ -100,7 +111,7 @@ std::string Round::TryPlace(const WaitingJob& job) {
   const bool has_model = std::any_of(pool_.begin(), pool_.end(), [&](const PoolWorker& worker) {
     return HasModel(worker, job.model);
   });
-  return has_model ? TooFewSlots(job) : NoWorker(job);
+  return NameDraining(has_model ? TooFewSlots(job) : NoWorker(job));
 }
 
 Round::Capacity Round::CapacityFor(const WaitingJob& job, DeviceKind kind) const {
@@ -134,7 +145,7 @@ std::vector<RankSlot> Round::TakeSlots(const WaitingJob& job, DeviceKind kind) {
 }
 
 std::string Round::NoWorker(const WaitingJob& job) const {
-  if (pool_.empty()) return "no worker is connected";
+  if (pool_.empty()) return draining_.empty() ? "no worker is connected" : "no worker is in use";
   std::vector<std::string> models;
   for (const PoolWorker& worker : pool_) {
     models.insert(models.end(), worker.models.begin(), worker.models.end());
@@ -155,6 +166,12 @@ std::string Round::TooFewSlots(const WaitingJob& job) const {
                                  capacity.free, " free of ", capacity.all, " in the pool"));
   }
   return absl::StrJoin(found, "; ");
+}
+
+std::string Round::NameDraining(const std::string& reason) const {
+  if (draining_.empty()) return reason;
+  return absl::StrCat(reason, "; waiting for another worker, since these are being drained: ",
+                      absl::StrJoin(draining_, ", "));
 }
 
 }  // namespace

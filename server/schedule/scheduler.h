@@ -25,6 +25,7 @@ struct PoolWorker {
   std::vector<std::string> models;
   std::vector<PoolSlot> slots;
   bool preparing = false;  // checks a job's data; one at a time
+  bool draining = false;   // is to be left: takes nothing new
 };
 
 // A job that waits.
@@ -57,7 +58,8 @@ struct Schedule {
   std::map<std::string, std::string> pending_reason;  // why each of them waits
 };
 
-// Goes through the jobs by priority, then by creation.
+// Goes through the jobs by priority, then by creation. Workers that drain are given nothing, but
+// named to jobs that wait.
 // a. A job that is not prepared goes to the connected worker that has its model and checks nothing
 // else; no slot is
 //    taken.

@@ -15,6 +15,7 @@
 #include "absl/time/clock.h"
 #include "client/random_name.h"
 #include "core/base/files.h"
+#include "tests/support/certificates.h"
 #include "tests/support/free_address.h"
 #include "tests/support/poll_until.h"
 #include "tests/support/test_data.h"
@@ -38,8 +39,9 @@ std::string Describe(const std::vector<FoundProcess>& processes) {
   });
 }
 
-absl::Status ExpectExit0(ChildProcess& process, const std::string& name) {
-  ASSIGN_OR_RETURN(const ProcessEnd end, process.WaitForEnd(kStopTimeout));
+absl::Status ExpectExit0(ChildProcess& process, const std::string& name,
+                         absl::Duration timeout = kStopTimeout) {
+  ASSIGN_OR_RETURN(const ProcessEnd end, process.WaitForEnd(timeout));
   if (end.exit_code == 0) return absl::OkStatus();
   return absl::InternalError(
       absl::StrCat(name, " ended with exit code ", end.exit_code, ", signal ", end.signal));
@@ -61,6 +63,7 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Start(const ClusterOptions& op
   options.add_models(cluster->models_dir());
   for (int program = 0; options.metrics && program <= options.workers; ++program)
     cluster->metrics_addresses_.push_back(FreeAddress());
+  if (options.tls) RETURN_IF_ERROR(MakeCertificates(cluster->certificates()));
   RETURN_IF_ERROR(cluster->WriteConfig());
   RETURN_IF_ERROR(cluster->StartCoordinator());
   for (int worker = 0; worker < options.workers; ++worker)
@@ -91,10 +94,23 @@ absl::Status Cluster::WriteConfig() {
 }
 
 ChildOptions Cluster::Program(const std::string& name, std::vector<std::string> arguments) const {
+  std::vector<std::string> environment = {marker_, absl::StrCat("DROPBP_COORDINATOR=", address_)};
+  if (options_.tls) {
+    const TlsFiles user = CertificateOf(certificates(), "user");
+    environment.insert(
+        environment.end(),
+        {"DROPBP_TLS_CA=" + user.ca, "DROPBP_TLS_CERT=" + user.cert, "DROPBP_TLS_KEY=" + user.key});
+  }
   return {.arguments = std::move(arguments),
           .output_path = (folder_ / absl::StrCat(name, ".out")).string(),
           .error_path = (folder_ / absl::StrCat(name, ".err")).string(),
-          .environment = {marker_, absl::StrCat("DROPBP_COORDINATOR=", address_)}};
+          .environment = std::move(environment)};
+}
+
+std::vector<std::string> Cluster::TlsFlags(const std::string& holder) const {
+  if (!options_.tls) return {};
+  const TlsFiles files = CertificateOf(certificates(), holder);
+  return {"--tls-ca", files.ca, "--tls-cert", files.cert, "--tls-key", files.key};
 }
 
 absl::StatusOr<std::unique_ptr<ChildProcess>> Cluster::RunProgram(
@@ -110,13 +126,20 @@ absl::Status Cluster::StartCoordinator() {
   const std::string port_file = (folder_ / "port").string();
   std::error_code error;
   fs::remove(port_file, error);
-  ASSIGN_OR_RETURN(
-      coordinator_,
-      RunProgram("coordinator", {RequiredEnvironment("DROPBP_BIN_DIR") + "/dropbp-coordinator",
-                                 "--config", (folder_ / "coordinator.yaml").string(), "--listen",
-                                 address_.empty() ? "127.0.0.1:0" : address_, "--metrics-listen",
-                                 options_.metrics ? metrics_addresses_[0] : "", "--data-dir",
-                                 data_dir().string(), "--port-file", port_file}));
+  std::vector<std::string> arguments = {
+      RequiredEnvironment("DROPBP_BIN_DIR") + "/dropbp-coordinator",
+      "--config",
+      (folder_ / "coordinator.yaml").string(),
+      "--listen",
+      address_.empty() ? "127.0.0.1:0" : address_,
+      "--metrics-listen",
+      options_.metrics ? metrics_addresses_[0] : "",
+      "--data-dir",
+      data_dir().string(),
+      "--port-file",
+      port_file};
+  for (std::string& flag : TlsFlags("coordinator")) arguments.push_back(std::move(flag));
+  ASSIGN_OR_RETURN(coordinator_, RunProgram("coordinator", std::move(arguments)));
   return WaitForAddress();
 }
 
@@ -139,7 +162,8 @@ absl::Status Cluster::WaitForAddress() {
 absl::StatusOr<std::unique_ptr<client::JobClient>> Cluster::MakeClient(
     client::StopToken& stop) const {
   client::JobClientSettings settings;
-  settings.address = address_;
+  settings.coordinator.address = address_;
+  if (options_.tls) settings.coordinator.tls = CertificateOf(certificates(), "admin");
   settings.retry.give_up_after = kPatience;
   return client::JobClient::Open(settings, stop);
 }
@@ -165,7 +189,9 @@ absl::Status Cluster::StartWorker(int worker) {
   if (options_.metrics) {
     arguments.insert(arguments.end(), {"--metrics-listen", metrics_addresses_[worker + 1]});
   }
-  ASSIGN_OR_RETURN(workers_[worker], RunProgram(absl::StrCat("worker-", worker), arguments));
+  for (std::string& flag : TlsFlags("worker")) arguments.push_back(std::move(flag));
+  ASSIGN_OR_RETURN(workers_[worker],
+                   RunProgram(absl::StrCat("worker-", worker), std::move(arguments)));
   return absl::OkStatus();
 }
 
@@ -194,6 +220,16 @@ std::string Cluster::page_url() const {
 
 void Cluster::KillCoordinator() { coordinator_->Kill(); }
 
+absl::Status Cluster::StopCoordinator(absl::Duration timeout) {
+  coordinator_->Signal(SIGTERM);
+  return ExpectExit0(*coordinator_, "coordinator", timeout);
+}
+
+absl::Status Cluster::StopWorker(int worker, absl::Duration timeout) {
+  workers_[worker]->Signal(SIGTERM);
+  return ExpectExit0(*workers_[worker], absl::StrCat("worker-", worker), timeout);
+}
+
 void Cluster::KillWorker(int worker) { workers_[worker]->Kill(); }
 
 std::vector<FoundProcess> Cluster::Trainers() const {
@@ -219,11 +255,9 @@ absl::Status Cluster::WaitForNoTrainers(absl::Duration timeout) {
 
 absl::Status Cluster::StopAll() {
   for (size_t i = 0; i < workers_.size(); ++i) {
-    workers_[i]->Signal(SIGTERM);
-    RETURN_IF_ERROR(ExpectExit0(*workers_[i], absl::StrCat("worker-", i)));
+    RETURN_IF_ERROR(StopWorker(static_cast<int>(i), kStopTimeout));
   }
-  coordinator_->Signal(SIGTERM);
-  RETURN_IF_ERROR(ExpectExit0(*coordinator_, "coordinator"));
+  RETURN_IF_ERROR(StopCoordinator(kStopTimeout));
   const std::vector<FoundProcess> left = FindProcesses(marker_);
   if (left.empty()) return absl::OkStatus();
   return absl::InternalError(absl::StrCat("processes were left behind:\n", Describe(left)));

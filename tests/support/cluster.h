@@ -24,6 +24,8 @@ struct ClusterOptions {
   int64_t plan_block_steps = 1024;
   double heartbeat_seconds = 3;
   bool metrics = false;  // whether coordinator and workers serve metrics
+  // Coordinator, workers and clients talk mutual TLS; the tests' own client is an admin.
+  bool tls = false;
   // Called before the workers start, to put more model folders there.
   std::function<void(const std::filesystem::path& models_dir)> add_models = [](const auto&) {};
 };
@@ -62,8 +64,14 @@ class Cluster {
   absl::StatusOr<std::vector<v1::JobEvent>> Events(const std::string& job_id);
   absl::StatusOr<std::string> Log(const std::string& job_id, int rank);
 
+  // Certificates of all roles, where TLS is used.
+  std::filesystem::path certificates() const { return folder_ / "tls"; }
+
   // Deaths and returns. A coordinator comes back at the same address.
   void KillCoordinator();
+  // SIGTERM. INTERNAL if it does not exit with 0 in time.
+  absl::Status StopCoordinator(absl::Duration timeout);
+  absl::Status StopWorker(int worker, absl::Duration timeout);
   absl::Status StartCoordinator();
   void KillWorker(int worker);
   absl::Status StartWorker(int worker);
@@ -75,8 +83,8 @@ class Cluster {
   // DEADLINE_EXCEEDED, with the processes that are left.
   absl::Status WaitForNoTrainers(absl::Duration timeout);
 
-  // Runs a program with the cluster's address in DROPBP_COORDINATOR; output goes to
-  // `<folder>/<name>.{out,err}`.
+  // Runs a program with the cluster's address in DROPBP_COORDINATOR, and a user's certificate in
+  // DROPBP_TLS_* where TLS is used; output goes to `<folder>/<name>.{out,err}`.
   absl::StatusOr<std::unique_ptr<ChildProcess>> RunProgram(const std::string& name,
                                                            std::vector<std::string> arguments);
   // Content of a file in the folder; empty if there is none.
@@ -94,6 +102,8 @@ class Cluster {
                                     const std::function<bool(const v1::JobEvent&)>& reached);
   absl::StatusOr<std::unique_ptr<client::JobClient>> MakeClient(client::StopToken& stop) const;
   ChildOptions Program(const std::string& name, std::vector<std::string> arguments) const;
+  // The flags of a program that shows the certificate of `holder`; none without TLS.
+  std::vector<std::string> TlsFlags(const std::string& holder) const;
 
   const ClusterOptions options_;
   const std::filesystem::path folder_;

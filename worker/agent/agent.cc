@@ -4,9 +4,11 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
 
 #include "core/base/check.h"
+#include "proto/support/tls_credentials.h"
 #include "worker/agent/models.h"
 
 namespace dropbp::agent {
@@ -14,6 +16,8 @@ namespace {
 
 // Frames that are on their way when the agent stops get this long to arrive.
 constexpr absl::Duration kFlushTimeout = absl::Seconds(2);
+// A coordinator that is there answers at once; one that is away must not cost the trainers' grace.
+constexpr absl::Duration kDrainTimeout = absl::Seconds(2);
 
 uint64_t RandomNumber() {
   uint64_t number = 0;
@@ -54,10 +58,13 @@ Agent::Agent(const AgentOptions& options, const std::string& program, std::vecto
              std::unique_ptr<WorkFolder> folder)
     : options_(options),
       incarnation_(RandomNumber()),
+      coordinator_{.address = options_.coordinator,
+                   .credentials = MakeChannelCredentials(options_.tls),
+                   .server_name = options_.tls_server_name},
       folder_(std::move(folder)),
-      artifacts_(options_.coordinator),
+      artifacts_(coordinator_),
       datasets_(folder_->CacheFolder(), artifacts_),
-      session_(options_.coordinator,
+      session_(coordinator_,
                {.hello = [this] { return Hello(); },
                 .on_response = [this](const v1::SessionResponse& order) { CarryOut(order); }}),
       host_{.spawner = spawner_,
@@ -83,9 +90,17 @@ Agent::~Agent() {
 }
 
 void Agent::Stop() {
-  spdlog::info("stopping");
+  const absl::Time kill = absl::Now() + options_.stop_grace;
+  spdlog::info("stopping; trainers have {} to end", absl::FormatDuration(options_.stop_grace));
+  draining_ = true;
+  v1::SessionRequest frame;
+  *frame.mutable_draining() = Draining();
+  if (!session_.SendAndAwait(std::move(frame), std::min(kDrainTimeout, options_.stop_grace / 4))) {
+    spdlog::warn("the coordinator did not hear that this worker stops");
+  }
   preparer_.Stop();
-  trainers_.StopAll("the worker is being stopped", options_.stop_grace);
+  trainers_.StopAll("the worker is being stopped",
+                    std::max(kill - absl::Now(), absl::ZeroDuration()));
   if (!session_.Flush(kFlushTimeout)) {
     spdlog::warn("the coordinator did not hear all that was left to tell it");
   }
@@ -98,6 +113,12 @@ AgentStatus Agent::Status() {
           .models = ListModels(options_.models_dir).size()};
 }
 
+v1::WorkerDraining Agent::Draining() const {
+  v1::WorkerDraining draining;
+  draining.set_grace_seconds(absl::ToDoubleSeconds(options_.stop_grace));
+  return draining;
+}
+
 v1::WorkerHello Agent::Hello() {
   v1::WorkerHello hello;
   hello.set_worker_id(options_.worker_id);
@@ -105,6 +126,7 @@ v1::WorkerHello Agent::Hello() {
   hello.set_hostname(HostName());
   hello.set_version(DROPBP_VERSION);
   hello.set_host_address(options_.host_address);
+  if (draining_) *hello.mutable_draining() = Draining();
   for (v1::DeviceSlot& slot : trainers_.DescribeSlots()) *hello.add_slots() = std::move(slot);
   for (std::string& model : ListModels(options_.models_dir)) hello.add_models(std::move(model));
   for (v1::WorkerModel& model : DescribeModels(options_.models_dir))

@@ -1,6 +1,7 @@
 // The worker agent: its parts, put together.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -9,6 +10,7 @@
 
 #include "core/base/status.h"
 #include "worker/agent/artifact_client.h"
+#include "worker/agent/channel.h"
 #include "worker/agent/dataset_cache.h"
 #include "worker/agent/link_server.h"
 #include "worker/agent/options.h"
@@ -39,8 +41,10 @@ class Agent {
   // Kills what still runs.
   ~Agent();
 
-  // Stops all trainers within the grace of the options, tells the coordinator, and closes the
-  // session.
+  // a. Tells the coordinator that this worker takes no more work; it stops gangs that have a rank
+  //    here on all of their workers, which ends them between two steps.
+  // b. Stops what still runs, within the grace of the options counted from the call.
+  // c. Tells the coordinator how each trainer ended.
   void Stop();
 
   AgentStatus Status();
@@ -50,11 +54,14 @@ class Agent {
  private:
   Agent(const AgentOptions& options, const std::string& program, std::vector<Slot> slots,
         std::unique_ptr<WorkFolder> folder);
+  v1::WorkerDraining Draining() const;
   v1::WorkerHello Hello();
   void CarryOut(const v1::SessionResponse& order);
 
   const AgentOptions options_;
   const uint64_t incarnation_;
+  const CoordinatorEndpoint coordinator_;
+  std::atomic<bool> draining_ = false;
   const std::unique_ptr<WorkFolder> folder_;
   Spawner spawner_;
   ArtifactClient artifacts_;

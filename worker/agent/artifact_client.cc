@@ -10,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/files.h"
 #include "proto/support/grpc_status.h"
-#include "worker/agent/channel.h"
 
 namespace dropbp::agent {
 namespace {

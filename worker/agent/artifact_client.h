@@ -7,6 +7,7 @@
 #include "core/base/status.h"
 #include "dropbp/v1/artifacts.grpc.pb.h"
 #include "worker/agent/cancel_token.h"
+#include "worker/agent/channel.h"
 
 namespace dropbp::agent {
 
@@ -14,7 +15,7 @@ namespace dropbp::agent {
 // refusals, and with CANCELLED once `cancel` is. Thread-safe.
 class ArtifactClient {
  public:
-  explicit ArtifactClient(std::string coordinator) : coordinator_(std::move(coordinator)) {}
+  explicit ArtifactClient(CoordinatorEndpoint coordinator) : coordinator_(std::move(coordinator)) {}
 
   // Uploads a file under a name.
   absl::StatusOr<v1::Artifact> Upload(const std::string& path, const std::string& name,
@@ -26,7 +27,7 @@ class ArtifactClient {
                         const CancelToken& cancel) const;
 
  private:
-  const std::string coordinator_;
+  const CoordinatorEndpoint coordinator_;
 };
 
 }  // namespace dropbp::agent

@@ -10,8 +10,15 @@
 
 namespace dropbp::agent {
 
-// A channel without proxies and without gRPC's own back-off (callers have theirs); plain text.
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address);
+// Where the coordinator is, and what shows to each other who both are. Copies share credentials.
+struct CoordinatorEndpoint {
+  std::string address;  // host:port or unix:path
+  std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
+  std::string server_name = "";  // that its certificate must hold; empty: the dialled host
+};
+
+// A channel without proxies and without gRPC's own back-off (callers have theirs).
+std::shared_ptr<grpc::Channel> MakeChannel(const CoordinatorEndpoint& coordinator);
 
 // Waiting times between attempts: 0.1 s, doubling to 2 s.
 class BackOff {

@@ -7,9 +7,9 @@
 #include <filesystem>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 
 namespace dropbp::agent {
 namespace {
@@ -48,12 +48,7 @@ absl::Status CheckNames(const AgentOptions& options) {
     return Illegal("--worker-id", options.worker_id,
                    "1 to 63 of a-z, 0-9, '-', '_' and '.', beginning with a letter or digit");
   }
-  if (!IsLoopbackAddress(options.coordinator)) {
-    return Illegal("--coordinator", options.coordinator,
-                   "an address on this machine (127.0.0.1:PORT, localhost:PORT, unix:PATH): "
-                   "connections are not encrypted; reach another machine through a tunnel");
-  }
-  return absl::OkStatus();
+  return CheckTlsRule(options.tls, "--coordinator", options.coordinator, TlsSpelling::kFlag);
 }
 
 absl::Status CheckMetricsAddress(const AgentOptions& options) {
@@ -85,6 +80,12 @@ absl::Status CheckFolders(const AgentOptions& options) {
 void AddAgentFlags(CLI::App& app, AgentOptions& options, double& stop_grace_seconds) {
   app.add_option("--coordinator", options.coordinator, "Address of the coordinator, HOST:PORT")
       ->capture_default_str();
+  app.add_option("--tls-ca", options.tls.ca,
+                 "PEM file of the authorities that the coordinator is trusted by");
+  app.add_option("--tls-cert", options.tls.cert, "PEM file of this worker's certificate");
+  app.add_option("--tls-key", options.tls.key, "PEM file of its private key");
+  app.add_option("--tls-server-name", options.tls_server_name,
+                 "Name that the coordinator's certificate must hold (default: the dialled host)");
   app.add_option("--worker-id", options.worker_id,
                  "Name of this worker, unique in the cluster (default: the host's name)");
   app.add_option("--models-dir", options.models_dir, "Folder that holds the model folders")
@@ -154,13 +155,8 @@ absl::StatusOr<AgentOptions> ResolveOptions(AgentOptions options) {
   RETURN_IF_ERROR(CheckNames(options));
   RETURN_IF_ERROR(CheckMetricsAddress(options));
   RETURN_IF_ERROR(CheckFolders(options));
+  RETURN_IF_ERROR(CheckTlsFiles(options.tls, absl::Now()));
   return options;
-}
-
-bool IsLoopbackAddress(const std::string& address) {
-  if (absl::StartsWith(address, "unix:")) return true;
-  const std::string host = address.substr(0, address.rfind(':'));
-  return host == "localhost" || host == "[::1]" || absl::StartsWith(host, "127.");
 }
 
 }  // namespace dropbp::agent

@@ -5,11 +5,14 @@
 
 #include "absl/time/time.h"
 #include "core/base/status.h"
+#include "core/security/tls_files.h"
 
 namespace dropbp::agent {
 
 struct AgentOptions {
   std::string coordinator = "127.0.0.1:7070";  // host:port; loopback only without TLS
+  TlsFiles tls;                                // none: plain text
+  std::string tls_server_name;                 // that the coordinator's certificate must name
   std::string worker_id;                       // unique in the cluster; default: the host's name
   std::string models_dir = "models";           // folder of model folders; absolute once resolved
   std::string work_dir = "dropbp-work";        // caches, logs, results; absolute once resolved
@@ -44,8 +47,5 @@ CommandLine ParseCommandLine(int argc, char** argv);
 // Fills in defaults that depend on the machine, makes paths absolute, and checks each setting.
 // INVALID_ARGUMENT names the flag, what was found and what is legal.
 absl::StatusOr<AgentOptions> ResolveOptions(AgentOptions options);
-
-// Whether an address (host:port or unix:path) stays on this machine.
-bool IsLoopbackAddress(const std::string& address);
 
 }  // namespace dropbp::agent

@@ -16,11 +16,13 @@ bool IsStepReport(const v1::SessionRequest& frame) {
 
 }  // namespace
 
-void Outbox::Push(v1::SessionRequest frame) {
-  frame.set_sequence(next_sequence_++);
+int64_t Outbox::Push(v1::SessionRequest frame) {
+  const int64_t sequence = next_sequence_++;
+  frame.set_sequence(sequence);
   bytes_ += Cost(frame);
   frames_.push_back(std::move(frame));
   if (bytes_ > max_bytes_) Compact();
+  return sequence;
 }
 
 const v1::SessionRequest* Outbox::NextUnsent() const {

@@ -18,8 +18,8 @@ class Outbox {
   static constexpr size_t kDefaultMaxBytes = 64 << 20;
   explicit Outbox(size_t max_bytes = kDefaultMaxBytes) : max_bytes_(max_bytes) {}
 
-  // Appends a frame and gives it the next sequence number.
-  void Push(v1::SessionRequest frame);
+  // Appends a frame and gives it the next sequence number, which is returned.
+  int64_t Push(v1::SessionRequest frame);
 
   // The oldest frame that was not handed out yet; nullptr if there is none. Valid until the next
   // change.
@@ -32,6 +32,10 @@ class Outbox {
   // A new stream begins: all that is left is to be handed out again.
   void Rewind();
 
+  // Whether all frames up to this number were acknowledged or given up.
+  bool IsSettled(int64_t sequence) const {
+    return frames_.empty() || frames_.front().sequence() > sequence;
+  }
   bool empty() const { return frames_.empty(); }
   size_t size() const { return frames_.size(); }
   size_t bytes() const { return bytes_; }

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "worker/agent/channel.h"
-
 namespace dropbp::agent {
 namespace {
 
@@ -13,7 +11,7 @@ constexpr absl::Duration kWelcomeTimeout = absl::Seconds(10);
 
 }  // namespace
 
-CoordinatorSession::CoordinatorSession(std::string coordinator, Hooks hooks)
+CoordinatorSession::CoordinatorSession(CoordinatorEndpoint coordinator, Hooks hooks)
     : coordinator_(std::move(coordinator)), hooks_(std::move(hooks)) {}
 
 void CoordinatorSession::Close() {
@@ -32,6 +30,16 @@ void CoordinatorSession::Send(v1::SessionRequest frame) {
   absl::MutexLock lock(&mutex_);
   outbox_.Push(std::move(frame));
   woken_ = true;
+}
+
+bool CoordinatorSession::SendAndAwait(v1::SessionRequest frame, absl::Duration timeout) {
+  absl::MutexLock lock(&mutex_);
+  const int64_t sequence = outbox_.Push(std::move(frame));
+  woken_ = true;
+  const auto settled = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return outbox_.IsSettled(sequence);
+  };
+  return mutex_.AwaitWithTimeout(absl::Condition(&settled), timeout);
 }
 
 bool CoordinatorSession::Flush(absl::Duration timeout) {
@@ -72,7 +80,7 @@ bool CoordinatorSession::RunStream() {
   GatewayStream stream(*stub, [this] { Wake(); });
   const bool welcomed = Greet(stream);
   if (welcomed) {
-    spdlog::info("connected to the coordinator at {}", coordinator_);
+    spdlog::info("connected to the coordinator at {}", coordinator_.address);
     SetConnected(true);
     Converse(stream);
     SetConnected(false);
@@ -84,10 +92,11 @@ bool CoordinatorSession::RunStream() {
 void CoordinatorSession::LogEnd(const grpc::Status& status, bool welcomed) {
   const bool away = !welcomed && status.error_code() == grpc::StatusCode::UNAVAILABLE;
   if (!away) {
-    spdlog::warn("the stream to the coordinator at {} ended: {}", coordinator_,
+    spdlog::warn("the stream to the coordinator at {} ended: {}", coordinator_.address,
                  status.ok() ? "closed by the coordinator" : status.error_message());
   } else if (!told_away_) {
-    spdlog::info("the coordinator at {} does not answer; trying again", coordinator_);
+    spdlog::info("the coordinator at {} does not answer ({}); trying again", coordinator_.address,
+                 status.error_message());
   }
   told_away_ = away;
 }
@@ -105,7 +114,7 @@ bool CoordinatorSession::Greet(GatewayStream& stream) {
     }
     if (stream.over()) return false;
     if (absl::Now() >= deadline) {
-      spdlog::warn("no welcome from {} within {}", coordinator_,
+      spdlog::warn("no welcome from {} within {}", coordinator_.address,
                    absl::FormatDuration(kWelcomeTimeout));
       return false;
     }

@@ -9,6 +9,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "dropbp/v1/worker_gateway.grpc.pb.h"
+#include "worker/agent/channel.h"
 #include "worker/agent/gateway_stream.h"
 #include "worker/agent/outbox.h"
 
@@ -36,13 +37,16 @@ class CoordinatorSession {
     std::function<void(const v1::SessionResponse&)> on_response;
   };
 
-  CoordinatorSession(std::string coordinator, Hooks hooks);
+  CoordinatorSession(CoordinatorEndpoint coordinator, Hooks hooks);
   ~CoordinatorSession() { Close(); }
 
   // Begins to connect.
   void Start();
   // Queues a frame; never blocks on the network.
   void Send(v1::SessionRequest frame);
+  // Queues a frame and waits until the coordinator has acknowledged it; false if it did not within
+  // the timeout.
+  bool SendAndAwait(v1::SessionRequest frame, absl::Duration timeout);
   // Waits until the coordinator has acknowledged all that was sent; false if it did not within the
   // timeout.
   bool Flush(absl::Duration timeout);
@@ -72,7 +76,7 @@ class CoordinatorSession {
   bool WaitForEvent(absl::Time until);
   bool stopping();
 
-  const std::string coordinator_;
+  const CoordinatorEndpoint coordinator_;
   const Hooks hooks_;
   std::thread thread_;
 

@@ -28,7 +28,7 @@ Result Dropbp(const std::string& line) {
 
 constexpr const char* kCommands[] = {"submit", "validate", "list",   "get",      "watch",
                                      "logs",   "cancel",   "wait",   "download", "workers",
-                                     "plan",   "health",   "version"};
+                                     "drain",  "plan",     "health", "version"};
 
 TEST(CommandLineTest, HelpNamesEveryCommandAndExitCode) {
   const Result help = Dropbp("--help");
@@ -96,13 +96,22 @@ TEST(CommandLineTest, SaysThatItTriesAgain) {
   EXPECT_THAT(result.err, HasSubstr("trying again for 200ms"));
 }
 
-TEST(CommandLineTest, OnlyLoopbackAddressesAreLegal) {
+TEST(CommandLineTest, OnlyLoopbackAddressesAreLegalWithoutTls) {
   for (const char* address : {"10.1.2.3:7070", "example.com:7070", "7070", "localhost",
                               "127.0.0.1:0", ":7070", "127.0.0.1:99999"}) {
     const Result result = Dropbp(std::string("list --coordinator ") + address);
     EXPECT_EQ(result.code, ExitCode::kBadInput) << address;
     EXPECT_THAT(result.err, HasSubstr("coordinator address: found")) << address;
   }
+}
+
+TEST(CommandLineTest, TlsNeedsAllThreeFiles) {
+  Result result = Dropbp("list --coordinator 10.0.0.1:7070 --tls-ca ca.pem");
+  EXPECT_EQ(result.code, ExitCode::kBadInput);
+  EXPECT_THAT(result.err, HasSubstr("found --tls-ca only"));
+  result = Dropbp("list --coordinator 10.0.0.1:7070 --tls-ca ca.pem --tls-cert c.pem --tls-key k");
+  EXPECT_EQ(result.code, ExitCode::kBadInput);
+  EXPECT_THAT(result.err, HasSubstr("ca.pem")) << "the address is legal now, the file is missing";
 }
 
 TEST(CommandLineTest, AnUnknownStateNamesTheLegalOnes) {

@@ -309,5 +309,20 @@ TEST_F(CommandsTest, WorkersShowsSlotsAndWhatRunsOnThem) {
             1);
 }
 
+TEST_F(CommandsTest, DrainTakesAWorkerOutOfUseAndBack) {
+  CommandResult result = Dropbp("drain worker-0");
+  EXPECT_EQ(result.code, ExitCode::kOk) << result.err;
+  EXPECT_EQ(result.out, "worker-0 drains\n");
+  EXPECT_THAT(Dropbp("workers").out, HasSubstr("drains"));
+  EXPECT_EQ(Dropbp("drain worker-0 --undo").out, "worker-0 is in use\n");
+  EXPECT_TRUE(
+      FromJson<v1::Worker>(Dropbp("drain worker-0 --keep-jobs --output json").out).draining());
+  result = Dropbp("drain nobody");
+  EXPECT_EQ(result.code, ExitCode::kNotFound);
+  EXPECT_THAT(result.err, HasSubstr("found 'nobody'"));
+  EXPECT_THAT(result.err, HasSubstr("next: dropbp workers"));
+  EXPECT_EQ(Dropbp("drain worker-0 --undo --keep-jobs").code, ExitCode::kBadInput);
+}
+
 }  // namespace
 }  // namespace dropbp::client

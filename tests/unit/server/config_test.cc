@@ -52,6 +52,29 @@ TEST(ConfigTest, RefusesPlainTextOffTheMachine) {
   EXPECT_THAT(Problems(CheckConfig(config)), HasSubstr("metrics_listen: found '0.0.0.0:1'"));
 }
 
+TEST(ConfigTest, TakesAnyAddressWithTls) {
+  CoordinatorConfig config;
+  ASSERT_TRUE(ReadConfig("listen: 0.0.0.0:7070\ntls_ca: ca\ntls_cert: cert\ntls_key: key\n",
+                         "c.yaml", config)
+                  .ok());
+  EXPECT_EQ(config.tls.cert, "cert");
+  EXPECT_TRUE(CheckConfig(config).ok());
+  config.listen = "0.0.0.0";
+  EXPECT_THAT(Problems(CheckConfig(config)),
+              HasSubstr("listen: found '0.0.0.0', legal is HOST:PORT"));
+  config.tls.key.clear();
+  EXPECT_THAT(Problems(CheckConfig(config)), HasSubstr("found tls_ca and tls_cert only"));
+}
+
+TEST(ConfigTest, ServesMetricsOffTheMachineOnlyWhereThatIsSaid) {
+  CoordinatorConfig config;
+  config.tls = {.ca = "ca", .cert = "cert", .key = "key"};
+  config.metrics_listen = "0.0.0.0:7071";
+  EXPECT_THAT(Problems(CheckConfig(config)), HasSubstr("set metrics_off_loopback"));
+  config.metrics_off_loopback = true;
+  EXPECT_TRUE(CheckConfig(config).ok());
+}
+
 TEST(ConfigTest, ChecksNumbersAndWords) {
   CoordinatorConfig config;
   config.heartbeat_seconds = 20;
@@ -79,6 +102,9 @@ TEST(ConfigTest, FlagsGoOverTheFile) {
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   EXPECT_EQ(parsed->config.listen, "127.0.0.1:9");
   EXPECT_TRUE(parsed->config.reflection);
+  const char* tls[] = {"dropbp-coordinator", "--listen=0.0.0.0:1", "--tls-ca=a", "--tls-cert=b",
+                       "--tls-key=c"};
+  EXPECT_EQ(ParseArguments(5, const_cast<char**>(tls))->config.tls.key, "c");
   const char* open[] = {"dropbp-coordinator", "--listen", "0.0.0.0:7070"};
   EXPECT_THAT(Problems(ParseArguments(3, const_cast<char**>(open)).status()),
               HasSubstr("not encrypted"));

@@ -21,7 +21,8 @@ WaitingJob Job(const std::string& id, int ranks, int64_t order) {
 }
 
 PoolWorker Worker(const std::string& id, int cpu, int cuda = 0, int busy = 0) {
-  PoolWorker worker{.worker_id = id, .models = {"m"}, .slots = {}, .preparing = false};
+  PoolWorker worker{
+      .worker_id = id, .models = {"m"}, .slots = {}, .preparing = false, .draining = false};
   for (int i = 0; i < cpu + cuda; ++i) {
     worker.slots.push_back(
         {.index = i, .kind = i < cpu ? DeviceKind::kCpu : DeviceKind::kCuda, .busy = i < busy});
@@ -45,6 +46,23 @@ TEST(SchedulerTest, PlacesAllRanksOfAGangOrNone) {
   schedule = MakeSchedule({Job("big", 3, 1)}, {Worker("a", 2), Worker("b", 1)});
   ASSERT_THAT(schedule.decisions, SizeIs(1));
   EXPECT_THAT(Places(schedule.decisions[0]), ElementsAre("a/0", "a/1", "b/0"));
+}
+
+TEST(SchedulerTest, GivesNothingToAWorkerThatDrains) {
+  PoolWorker leaving = Worker("a", 2);
+  leaving.draining = true;
+  Schedule schedule = MakeSchedule({Job("job", 1, 1)}, {leaving, Worker("b", 1)});
+  ASSERT_THAT(schedule.decisions, SizeIs(1));
+  EXPECT_THAT(Places(schedule.decisions[0]), ElementsAre("b/0"));
+
+  WaitingJob unchecked = Job("unchecked", 1, 2);
+  unchecked.prepared = false;
+  schedule = MakeSchedule({Job("job", 1, 1), unchecked}, {leaving});
+  EXPECT_THAT(schedule.decisions, IsEmpty());
+  for (const char* job : {"job", "unchecked"}) {
+    EXPECT_EQ(schedule.pending_reason[job],
+              "no worker is in use; waiting for another worker, since these are being drained: a");
+  }
 }
 
 TEST(SchedulerTest, GoesByPriorityThenByCreation) {

@@ -332,6 +332,24 @@ TEST_F(AgentTest, StopsAllTrainersWhenItIsStopped) {
   EXPECT_TRUE(exited.stopped());
 }
 
+TEST_F(AgentTest, SaysThatItDrainsBeforeItStopsItsTrainers) {
+  Start(Order("wait"));
+  AwaitReport(v1::TrainerReport::kReady);
+  EXPECT_FALSE(server_.Hellos()[0].has_draining());
+  agent_->Stop();
+  std::vector<v1::SessionRequest::BodyCase> told;
+  for (const v1::SessionRequest& frame : server_.Frames()) {
+    if (frame.has_draining() || frame.has_rank_exited()) told.push_back(frame.body_case());
+  }
+  EXPECT_THAT(told, ElementsAre(v1::SessionRequest::kDraining, v1::SessionRequest::kRankExited));
+  const v1::SessionRequest draining =
+      server_.AwaitFrame([](const auto& frame) { return frame.has_draining(); });
+  EXPECT_EQ(draining.draining().grace_seconds(), 5);
+  server_.EndStream();
+  ASSERT_TRUE(server_.AwaitHellos(2));
+  EXPECT_TRUE(server_.Hellos()[1].has_draining());
+}
+
 TEST_F(AgentTest, RefusesAWorkFolderThatIsInUse) {
   const auto second = Agent::Create(options_, BinFolder() + "/dropbp-worker");
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);

@@ -30,7 +30,7 @@ class DatasetCacheTest : public testing::Test {
 
   TempFolder folder_;
   GatewayServer server_;
-  ArtifactClient artifacts_{server_.address()};
+  ArtifactClient artifacts_{{.address = server_.address()}};
   DatasetCache cache_{folder_.path(), artifacts_};
   CancelToken cancel_;
 };

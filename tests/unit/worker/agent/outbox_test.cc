@@ -46,6 +46,20 @@ TEST(OutboxTest, HandsOutFramesInOrderOnce) {
   EXPECT_THAT(HandOut(outbox), ElementsAre(3));
 }
 
+TEST(OutboxTest, KnowsWhetherAFrameWasTakenIn) {
+  Outbox outbox;
+  outbox.Push(Exit());
+  const int64_t sequence = outbox.Push(Exit());
+  outbox.Push(Exit());
+  HandOut(outbox);
+  EXPECT_EQ(sequence, 2);
+  outbox.Acknowledge(1);
+  EXPECT_FALSE(outbox.IsSettled(sequence));
+  outbox.Acknowledge(2);
+  EXPECT_TRUE(outbox.IsSettled(sequence));
+  EXPECT_FALSE(outbox.empty());
+}
+
 TEST(OutboxTest, HandsOutAgainWhatWasNotAcknowledged) {
   Outbox outbox;
   for (int i = 0; i < 4; ++i) outbox.Push(Exit());

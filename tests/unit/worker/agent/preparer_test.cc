@@ -46,7 +46,7 @@ class PreparerTest : public testing::Test {
   TempFolder folder_;
   GatewayServer server_;
   AgentOptions options_;
-  ArtifactClient artifacts_{server_.address()};
+  ArtifactClient artifacts_{{.address = server_.address()}};
   DatasetCache cache_{folder_ / "cache", artifacts_};
   Spawner spawner_;
   v1::PrepareJob job_;

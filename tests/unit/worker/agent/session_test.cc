@@ -28,18 +28,18 @@ std::vector<int> RanksOf(const std::vector<v1::SessionRequest>& frames) {
 class SessionTest : public testing::Test {
  protected:
   SessionTest()
-      : session_(server_.address(), {.hello =
-                                         [] {
-                                           v1::WorkerHello hello;
-                                           hello.set_worker_id("node");
-                                           hello.set_incarnation(42);
-                                           return hello;
-                                         },
-                                     .on_response =
-                                         [this](const v1::SessionResponse& response) {
-                                           absl::MutexLock lock(&mutex_);
-                                           orders_.push_back(response);
-                                         }}) {}
+      : session_({.address = server_.address()}, {.hello =
+                                                      [] {
+                                                        v1::WorkerHello hello;
+                                                        hello.set_worker_id("node");
+                                                        hello.set_incarnation(42);
+                                                        return hello;
+                                                      },
+                                                  .on_response =
+                                                      [this](const v1::SessionResponse& response) {
+                                                        absl::MutexLock lock(&mutex_);
+                                                        orders_.push_back(response);
+                                                      }}) {}
 
   bool AwaitFrames(size_t count) {
     return server_.Await([&](const auto& frames) { return frames.size() >= count; });

@@ -85,6 +85,18 @@ TEST_F(OptionsTest, RefusesACoordinatorOnAnotherMachine) {
   EXPECT_THAT(Error(), HasSubstr("--coordinator: found '10.0.0.1:7070', legal is"));
 }
 
+TEST_F(OptionsTest, TakesACoordinatorOnAnotherMachineWithTls) {
+  const CommandLine line =
+      Parse({"--tls-ca", "/tls/ca.pem", "--tls-cert", "/tls/worker.pem", "--tls-key",
+             "/tls/worker.key", "--tls-server-name", "coordinator"});
+  options_.tls = line.agent.tls;
+  EXPECT_EQ(line.agent.tls_server_name, "coordinator");
+  options_.coordinator = "10.0.0.1:7070";
+  EXPECT_THAT(Error(), HasSubstr("/tls/ca.pem")) << "only the file is missing";
+  options_.tls.key.clear();
+  EXPECT_THAT(Error(), HasSubstr("found --tls-ca and --tls-cert only"));
+}
+
 TEST_F(OptionsTest, NamesTheFlagThatIsWrong) {
   options_.worker_id = "no spaces";
   EXPECT_THAT(Error(), HasSubstr("--worker-id: found 'no spaces'"));
