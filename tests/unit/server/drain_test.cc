@@ -51,6 +51,8 @@ TEST_F(DrainTest, AJobMovesToAnotherWorkerAndItsBudgetIsNotCharged) {
   EXPECT_THAT(job.state_message(), HasSubstr("Worker 'a' is being stopped."));
   ASSERT_THAT(a_.Stops(), SizeIs(1));
   EXPECT_EQ(a_.Stops()[0].grace_seconds(), 7) << "the grace that the agent has itself";
+  ASSERT_TRUE(a_.Step(*coordinator_, "job", 1, 1, 0).ok());
+  EXPECT_THAT(a_.Stops(), SizeIs(1)) << "a report that was on its way must not shorten the grace";
   EXPECT_THAT(b_.Starts(), IsEmpty()) << "ranks of the old attempt still live";
   for (const int rank : {0, 1}) Stopped(a_, "job", 1, rank);
   job = Get("job");
