@@ -4,6 +4,7 @@ import re
 
 import kubernetes_validate
 import pytest
+import yaml
 from rendered import (OVERLAYS, ROOT, containers, of_kind, pod_labels, pod_spec, render, render_text, selects,
                       workloads)
 
@@ -245,3 +246,15 @@ def test_whatever_listens_off_loopback_speaks_tls(overlay):
         listen = re.search(r"^listen: (\S+)$", text, re.MULTILINE)
         if listen and not listen.group(1).startswith("127.0.0.1:"):
             assert all(f"\ntls_{name}: /" in text for name in ("ca", "cert", "key"))
+
+
+def test_alert_rules_and_dashboards_are_those_that_are_tested_with_prometheus(overlay):
+    rules = of_kind(overlay, "PrometheusRule")
+    assert len(rules) == len(of_kind(overlay, "PodMonitor")) == (0 if overlay == "cpu-demo" else 1)
+    files = sorted((ROOT / "deploy/prometheus/rules").glob("*.yml"))
+    groups = [group for path in files for group in yaml.safe_load(path.read_text())["groups"]]
+    assert all(rule["spec"]["groups"] == groups for rule in rules)
+    shown = {name: text for thing in of_kind(overlay, "ConfigMap") for name, text in thing["data"].items()
+             if thing["metadata"].get("labels", {}).get("grafana_dashboard") == "1"}
+    dashboards = {path.name: path.read_text() for path in (ROOT / "deploy/grafana/dashboards").glob("*.json")}
+    assert shown == (dashboards if rules else {})
