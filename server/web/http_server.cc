@@ -62,7 +62,7 @@ int HttpServer::OnLog(const mg_connection* connection, const char* message) {
   spdlog::debug("http: {}", message);
   if (server != nullptr) {
     absl::MutexLock lock(&server->mutex_);
-    server->last_log_ = message;
+    if (server->complaint_.empty()) server->complaint_ = message;
   }
   return 1;  // civetweb writes nothing itself
 }
@@ -89,7 +89,7 @@ absl::Status HttpServer::Listen(const std::string& listen) {
   context_ = mg_start(&callbacks, this, options);
   if (context_ == nullptr) {
     absl::MutexLock lock(&mutex_);
-    return absl::UnavailableError(absl::StrCat("cannot serve HTTP on ", listen, ": ", last_log_));
+    return absl::UnavailableError(absl::StrCat("cannot serve HTTP on ", listen, ": ", complaint_));
   }
   mg_server_port port = {};
   mg_get_server_ports(context_, 1, &port);

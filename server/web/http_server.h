@@ -58,7 +58,7 @@ class HttpServer {
   std::string address_;
   mg_context* context_ = nullptr;
   absl::Mutex mutex_;
-  std::string last_log_ ABSL_GUARDED_BY(mutex_);  // civetweb's newest complaint
+  std::string complaint_ ABSL_GUARDED_BY(mutex_);  // the first of civetweb: what others follow from
 };
 
 }  // namespace dropbp::server

@@ -10,7 +10,7 @@ namespace {
 
 constexpr size_t kMostParameters = 32;
 
-bool IsPlain(std::string_view text) {
+bool IsPlain(absl::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
     return absl::ascii_isalnum(c) || c == '_' || c == '-';
   });
@@ -18,11 +18,11 @@ bool IsPlain(std::string_view text) {
 
 }  // namespace
 
-absl::StatusOr<QueryParameters> ParseQuery(std::string_view query) {
+absl::StatusOr<QueryParameters> ParseQuery(absl::string_view query) {
   QueryParameters parameters;
   if (query.empty()) return parameters;
-  for (const std::string_view part : absl::StrSplit(query, '&')) {
-    const std::pair<std::string_view, std::string_view> pair =
+  for (const absl::string_view part : absl::StrSplit(query, '&')) {
+    const std::pair<absl::string_view, absl::string_view> pair =
         absl::StrSplit(part, absl::MaxSplits('=', 1));
     if (!IsPlain(pair.first) || !IsPlain(pair.second) || parameters.size() == kMostParameters) {
       return absl::InvalidArgumentError(

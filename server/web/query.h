@@ -2,10 +2,10 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "core/base/status.h"
 
 namespace dropbp::server {
@@ -14,6 +14,6 @@ using QueryParameters = std::vector<std::pair<std::string, std::string>>;
 
 // "a=1&b=2" in order. Names and values are of letters, digits and "_-" only, so that nothing needs
 // to be decoded; INVALID_ARGUMENT otherwise, and for more than 32 of them.
-absl::StatusOr<QueryParameters> ParseQuery(std::string_view query);
+absl::StatusOr<QueryParameters> ParseQuery(absl::string_view query);
 
 }  // namespace dropbp::server

@@ -23,14 +23,14 @@ constexpr int kMostEvents = 100;
 
 HttpResponse NotFound() { return {.code = 404, .body = "no such page\n"}; }
 
-std::string_view ContentType(std::string_view name) {
+absl::string_view ContentType(absl::string_view name) {
   if (absl::EndsWith(name, ".html")) return "text/html; charset=utf-8";
   if (absl::EndsWith(name, ".css")) return "text/css; charset=utf-8";
   if (absl::EndsWith(name, ".js")) return "text/javascript; charset=utf-8";
   return "image/svg+xml";
 }
 
-HttpResponse AnswerAsset(std::string_view name) {
+HttpResponse AnswerAsset(const std::string& name) {
   for (const Asset& asset : Assets()) {
     if (asset.name != name) continue;
     return {.code = 200,
@@ -41,11 +41,11 @@ HttpResponse AnswerAsset(std::string_view name) {
 }
 
 // Whether a Host header ("host", "host:port", "[v6]:port") can come from no web site's own name.
-bool NamesAddressOrLocalhost(std::string_view host) {
+bool NamesAddressOrLocalhost(absl::string_view host) {
   if (absl::StartsWith(host, "[")) return true;
   host = host.substr(0, host.find(':'));
   return absl::EqualsIgnoreCase(host, "localhost") ||
-         host.find_first_not_of("0123456789.") == std::string_view::npos;
+         host.find_first_not_of("0123456789.") == absl::string_view::npos;
 }
 
 absl::StatusOr<v1::ListJobsRequest> ReadListQuery(const std::string& query) {
@@ -76,7 +76,7 @@ HttpResponse WebPages::Answer(const HttpRequest& request) {
   if (!options_.any_host && !NamesAddressOrLocalhost(request.host)) {
     return {.code = 403, .body = "ask for localhost or an IP address, not for another name\n"};
   }
-  std::string_view path = request.path;
+  absl::string_view path = request.path;
   if (path == "/metrics") {
     return {.code = 200,
             .content_type = "text/plain; version=0.0.4; charset=utf-8",
@@ -84,20 +84,20 @@ HttpResponse WebPages::Answer(const HttpRequest& request) {
   }
   if (absl::ConsumePrefix(&path, "/api/v1/")) return AnswerApi(path, request);
   if (path == "/") return AnswerAsset("index.html");
-  return absl::ConsumePrefix(&path, "/") ? AnswerAsset(path) : NotFound();
+  return absl::ConsumePrefix(&path, "/") ? AnswerAsset(std::string(path)) : NotFound();
 }
 
-HttpResponse WebPages::AnswerApi(std::string_view path, const HttpRequest& request) {
+HttpResponse WebPages::AnswerApi(absl::string_view path, const HttpRequest& request) {
   if (path == "jobs") return Jobs(request.query);
   if (path == "workers") return Workers();
   return absl::ConsumePrefix(&path, "jobs/") ? AnswerJob(path) : NotFound();
 }
 
-HttpResponse WebPages::AnswerJob(std::string_view path) {
+HttpResponse WebPages::AnswerJob(absl::string_view path) {
   const size_t slash = path.find('/');
   const std::string job_id(path.substr(0, slash));
   if (!IsLegalJobId(job_id)) return NotFound();
-  const std::string_view what = slash == std::string_view::npos ? "" : path.substr(slash);
+  const absl::string_view what = slash == absl::string_view::npos ? "" : path.substr(slash);
   if (what.empty()) return JsonAnswerOf(coordinator_.GetJob(job_id));
   if (what == "/events") return Events(job_id);
   if (what == "/steps") return JsonAnswerOf(curves_.Look(job_id));

@@ -5,8 +5,8 @@
 
 #include <functional>
 #include <string>
-#include <string_view>
 
+#include "absl/strings/string_view.h"
 #include "server/run/coordinator.h"
 #include "server/web/http_server.h"
 #include "server/web/step_curves.h"
@@ -32,8 +32,8 @@ class WebPages {
   HttpResponse Answer(const HttpRequest& request);
 
  private:
-  HttpResponse AnswerApi(std::string_view path, const HttpRequest& request);
-  HttpResponse AnswerJob(std::string_view path);
+  HttpResponse AnswerApi(absl::string_view path, const HttpRequest& request);
+  HttpResponse AnswerJob(absl::string_view path);
   HttpResponse Jobs(const std::string& query);
   HttpResponse Workers();
   HttpResponse Events(const std::string& job_id);

@@ -13,7 +13,6 @@ namespace {
 
 using ::nlohmann::json;
 using ::testing::Contains;
-using ::testing::EndsWith;
 using ::testing::IsEmpty;
 using ::testing::StartsWith;
 
@@ -97,6 +96,7 @@ TEST_F(PageTest, ItsNumbersAreGetJobsDuringAndAfterAJob) {
   ASSERT_TRUE(running.is_object());
   ExpectSound(running);
   const auto step = told.find(static_cast<int64_t>(ValueOf(running["fields"], "step")));
+  ASSERT_TRUE(told.count(1) == 1 && told.count(2) == 1);
   ASSERT_NE(step, told.end()) << running["fields"];
   EXPECT_LT(step->first, 300);
   ExpectSameStep(running["fields"], step->second);
@@ -126,8 +126,8 @@ TEST_F(PageTest, ItsNumbersAreGetJobsDuringAndAfterAJob) {
   ExpectSameStep(ended["row"], job.progress());
   EXPECT_EQ(ended["row_state"], "Succeeded");
   EXPECT_EQ(ValueOf(ended["row"], "realised_drop_rate"), job.progress().realised_drop_rate());
-  EXPECT_EQ(ended["keys"][0], absl::StrFormat("%.4f at step 1", told[1].loss()));
-  EXPECT_EQ(ended["keys"][1], absl::StrFormat("%.4f at step 2", told[2].loss()));
+  EXPECT_EQ(ended["keys"][0], absl::StrFormat("%.4f at step 1", told.at(1).loss()));
+  EXPECT_EQ(ended["keys"][1], absl::StrFormat("%.4f at step 2", told.at(2).loss()));
   EXPECT_THAT(ended["tabs"].get<std::vector<std::string>>(), Contains(id));
 }
 

@@ -17,22 +17,26 @@ using ::testing::Not;
 
 class HttpServerTest : public ::testing::Test {
  protected:
-  HttpServerTest() {
+  // One server for all tests: civetweb takes two seconds to stop.
+  static void SetUpTestSuite() {
     auto server = HttpServer::Start("127.0.0.1:0", [](const HttpRequest& request) -> HttpResponse {
       if (request.path == "/nothing") return {.code = 404, .body = "none"};
       return {.body = absl::StrCat(request.path, "|", request.query, "|", request.host)};
     });
-    EXPECT_TRUE(server.ok()) << server.status();
+    ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
   }
+  static void TearDownTestSuite() { server_.reset(); }
 
   HttpAnswer Send(const std::string& method, const std::string& rest = "") {
     return Exchange(server_->address(),
                     absl::StrCat(method, " /a?b=c HTTP/1.1\r\nHost: h\r\n", rest, "\r\n"));
   }
 
-  std::unique_ptr<HttpServer> server_;
+  static std::unique_ptr<HttpServer> server_;
 };
+
+std::unique_ptr<HttpServer> HttpServerTest::server_;
 
 TEST_F(HttpServerTest, GivesTheHandlerThePathTheQueryAndTheHost) {
   const HttpAnswer answer = Send("GET");
@@ -68,7 +72,7 @@ TEST_F(HttpServerTest, OnlyReads) {
 }
 
 TEST_F(HttpServerTest, RefusesWhatIsNoRequest) {
-  for (const std::string request :
+  for (const std::string& request :
        {std::string("nonsense\r\n\r\n"), std::string("GET\r\n\r\n"),
         std::string("BREW /a HTTP/1.1\r\n\r\n"), std::string("GET a HTTP/1.1\r\n\r\n"),
         absl::StrCat("GET /", std::string(20000, 'a'), " HTTP/1.1\r\n\r\n"),
@@ -95,12 +99,11 @@ TEST_F(HttpServerTest, SaysWhyItCannotListen) {
               AllOf(HasSubstr(server_->address()), HasSubstr("in use")));
 }
 
-TEST_F(HttpServerTest, ListensByNameAndOnIpv6) {
-  for (const char* address : {"localhost:0", "[::1]:0"}) {
-    const auto server =
-        HttpServer::Start(address, [](const HttpRequest&) { return HttpResponse(); });
-    EXPECT_TRUE(server.ok()) << server.status();
-  }
+TEST_F(HttpServerTest, ListensOnLocalhostByName) {
+  const auto server =
+      HttpServer::Start("localhost:0", [](const HttpRequest&) { return HttpResponse(); });
+  ASSERT_TRUE(server.ok()) << server.status();
+  EXPECT_EQ(HttpGet((*server)->address(), "/").code, 200);
 }
 
 }  // namespace

@@ -27,18 +27,23 @@ using ::testing::Not;
 
 class WebPagesTest : public ClusterTest {
  protected:
+  // One server for all tests, each with pages of its own: civetweb takes two seconds to stop.
+  static void SetUpTestSuite() {
+    auto http = HttpServer::Start(
+        "127.0.0.1:0", [](const HttpRequest& request) { return pages_->Answer(request); });
+    ASSERT_TRUE(http.ok()) << http.status();
+    http_ = *std::move(http);
+  }
+  static void TearDownTestSuite() { http_.reset(); }
+
   WebPagesTest() {
     agent_.Connect(*coordinator_);
     Serve({.metrics = [] { return std::string("dropbp_jobs 1\n"); }});
   }
+  ~WebPagesTest() override { pages_.reset(); }
 
   void Serve(WebOptions options) {
-    http_.reset();
     pages_ = std::make_unique<WebPages>(std::move(options), *coordinator_);
-    auto http = HttpServer::Start(
-        "127.0.0.1:0", [this](const HttpRequest& request) { return pages_->Answer(request); });
-    ASSERT_TRUE(http.ok()) << http.status();
-    http_ = *std::move(http);
   }
 
   HttpAnswer Get(const std::string& path) { return HttpGet(http_->address(), path); }
@@ -61,9 +66,12 @@ class WebPagesTest : public ClusterTest {
   }
 
   TestAgent agent_{"a", 11, 2};
-  std::unique_ptr<WebPages> pages_;
-  std::unique_ptr<HttpServer> http_;
+  static std::unique_ptr<WebPages> pages_;
+  static std::unique_ptr<HttpServer> http_;
 };
+
+std::unique_ptr<WebPages> WebPagesTest::pages_;
+std::unique_ptr<HttpServer> WebPagesTest::http_;
 
 std::vector<std::string> IdsOf(const v1::ListJobsResponse& list) {
   std::vector<std::string> ids;
@@ -204,10 +212,10 @@ TEST_F(WebPagesTest, ThePageIsWholeAndLoadsNothingOfOthers) {
   EXPECT_EQ(page.code, 200);
   EXPECT_THAT(page.headers, HasSubstr("Content-Type: text/html; charset=utf-8"));
   std::set<std::string> named;
-  const std::regex link(R"((?:src|href|from) ?=?"(?:\./|/)?([a-z]+\.[a-z]+)") ");
-      for (const Asset& asset : Assets()) {
+  const std::regex link(R"x((?:src|href|from) ?=?"(?:\./|/)?([a-z]+\.[a-z]+)")x");
+  for (const Asset& asset : Assets()) {
     const std::string content(asset.content);
-    EXPECT_EQ(Get(absl::StrCat("/", asset.name)).body, content);
+    EXPECT_EQ(Get("/" + std::string(asset.name)).body, content);
     for (std::sregex_iterator at(content.begin(), content.end(), link), end; at != end; ++at) {
       named.insert((*at)[1]);
       EXPECT_EQ(CodeOf("/" + (*at)[1].str()), 200) << (*at)[1];
