@@ -1,7 +1,7 @@
 """Opens the coordinator's page in a headless Chromium as a reader would, and tells what it shows.
 
 Usage: look_at_page.py URL JOB STATE OUT_DIR
-Waits until the page shows the job in that state, with steps in its curves. Prints one JSON object: the numbers of the
+Waits until the page shows the job in that state, with 50 steps in its curves. Prints one JSON object: the numbers of the
 job's view and of its row in the list, what the keyboard reads from the loss curve, how wide the page is on screens of
 each width, contrasts of text, and whatever the browser complained about. Screenshots go to OUT_DIR.
 """
@@ -19,7 +19,8 @@ FIELDS = """Object.fromEntries([...document.querySelectorAll('%s data[data-field
   .map((found) => [found.dataset.field, [found.value, found.textContent]]))"""
 STATE = "document.querySelector('%s [data-field=state]')?.textContent"
 READOUT = "document.querySelector('[data-curve=loss] .readout').textContent"
-DRAWN = "document.querySelector('[data-curve=loss] path.line')?.getAttribute('d').length > 20"
+DRAWN = """Number(document.querySelector('data[data-field=step]')?.value) >= 50 &&
+  document.querySelector('[data-curve=loss] path.line') !== null"""
 
 # The lowest contrast of any text that can be seen with what is behind it, as WCAG counts it.
 CONTRAST = """(() => {
@@ -48,10 +49,6 @@ CONTRAST = """(() => {
 })()"""
 
 
-def wait_for_live(browser):
-    browser.wait_until("document.getElementById('live')?.textContent === 'live'")
-
-
 def photograph(browser, name, out):
     """Screenshots in both colour schemes on both screens; what was measured on each."""
     measured = []
@@ -73,7 +70,9 @@ def read_with_keys(browser):
     browser.press("Home")
     first = browser.evaluate(READOUT)
     browser.press("ArrowRight")
-    return [first, browser.evaluate(READOUT)]
+    second = browser.evaluate(READOUT)
+    browser.evaluate("document.activeElement.blur()")
+    return [first, second]
 
 
 def tab_stops(browser):
@@ -83,6 +82,7 @@ def tab_stops(browser):
     for _ in range(12):
         browser.press("Tab")
         reached.append(browser.evaluate("document.activeElement.textContent.trim().slice(0, 40)"))
+    browser.evaluate("document.activeElement.blur()")
     return reached
 
 

@@ -64,11 +64,15 @@ function slot(of) {
     h("span", {}, h("a", { href: `#/jobs/${of.job_id}` }, of.job_id), h("span", { class: "quiet rank" }, `rank ${of.rank}`)));
 }
 
+function workerBadge(of) {
+  if (!of.connected) return h("span", { class: "badge failed" }, `Not connected for ${duration(secondsSince(of.last_seen_time))}`);
+  return of.draining ? h("span", { class: "badge restarting" }, "Draining") : h("span", { class: "badge succeeded" }, "Connected");
+}
+
 function worker(of) {
   return h("article", { class: "card worker", "data-worker": of.worker_id },
     h("h3", {}, of.worker_id,
-      h("span", { class: `badge ${of.connected ? "succeeded" : "failed"}` },
-        of.connected ? "Connected" : `Not connected for ${duration(secondsSince(of.last_seen_time))}`)),
+      workerBadge(of)),
     h("p", { class: "quiet" }, `${of.hostname} · ${of.version}`),
     h("ul", { class: "slots", "aria-label": `slots of ${of.worker_id}` }, of.slots.map(slot)),
     h("p", { class: "quiet" }, of.models.length ? `Models: ${of.models.join(", ")}` : "No models"));
