@@ -14,7 +14,7 @@ absl::Status Unreadable(const std::string& job_id, const std::string& what) {
 // All rows of a query of one message each.
 template <typename Message>
 absl::StatusOr<std::vector<Message>> ReadAll(Rows rows, const std::string& job_id,
-                                           const std::string& what) {
+                                             const std::string& what) {
   std::vector<Message> messages;
   while (rows.Next()) {
     if (!messages.emplace_back().ParseFromString(rows.Bytes(0))) return Unreadable(job_id, what);
