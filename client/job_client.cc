@@ -55,6 +55,16 @@ absl::Status JobClient::Retry(const RetryPolicy& policy, absl::Time deadline,
   });
 }
 
+absl::Status JobClient::CheckHealth(absl::Duration timeout) {
+  grpc::health::v1::HealthCheckResponse response;
+  RETURN_IF_ERROR(
+      Call([&](grpc::ClientContext& context) { return health_->Check(&context, {}, &response); },
+           timeout));
+  if (response.status() == grpc::health::v1::HealthCheckResponse::SERVING) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(
+      "it says ", grpc::health::v1::HealthCheckResponse::ServingStatus_Name(response.status())));
+}
+
 absl::StatusOr<v1::Job> JobClient::CreateJob(v1::CreateJobRequest request) {
   if (request.request_id().empty()) request.set_request_id(RandomHex(16));
   v1::Job job;
@@ -120,16 +130,6 @@ absl::StatusOr<v1::ListWorkersResponse> JobClient::ListWorkers() {
         settings_.call_timeout);
   }));
   return response;
-}
-
-absl::Status JobClient::CheckHealth(absl::Duration timeout) {
-  grpc::health::v1::HealthCheckResponse response;
-  RETURN_IF_ERROR(
-      Call([&](grpc::ClientContext& context) { return health_->Check(&context, {}, &response); },
-           timeout));
-  if (response.status() == grpc::health::v1::HealthCheckResponse::SERVING) return absl::OkStatus();
-  return absl::UnavailableError(absl::StrCat(
-      "it says ", grpc::health::v1::HealthCheckResponse::ServingStatus_Name(response.status())));
 }
 
 absl::StatusOr<v1::Worker> JobClient::DrainWorker(const v1::DrainWorkerRequest& request) {

@@ -41,6 +41,10 @@ class JobClient {
   static absl::StatusOr<std::unique_ptr<JobClient>> Open(JobClientSettings settings,
                                                          StopToken& stop);
 
+  // Asks once, for no longer than `timeout`: a probe tries again by itself. UNAVAILABLE without an
+  // answer, or if the coordinator is stopping.
+  absl::Status CheckHealth(absl::Duration timeout);
+
   // With an empty request_id a random one is sent, so that a retry cannot create a second job.
   absl::StatusOr<v1::Job> CreateJob(v1::CreateJobRequest request);
   absl::StatusOr<v1::PlanJobResponse> PlanJob(const v1::PlanJobRequest& request);
@@ -49,9 +53,6 @@ class JobClient {
   absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request);
   absl::StatusOr<v1::Job> CancelJob(const std::string& job_id);
   absl::StatusOr<v1::ListWorkersResponse> ListWorkers();
-  // Asks once, for no longer than `timeout`: a probe tries again by itself. UNAVAILABLE without an
-  // answer, or if the coordinator is stopping.
-  absl::Status CheckHealth(absl::Duration timeout);
   absl::StatusOr<v1::Worker> DrainWorker(const v1::DrainWorkerRequest& request);
 
   // Passes on the job's events from the first after `after_sequence` to its end, then returns the
