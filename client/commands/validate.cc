@@ -33,7 +33,7 @@ absl::StatusOr<ExitCode> Validate(Session& session, const Options& options) {
   }
   if (!asked) {
     session.Say(absl::StrCat("Checked here only: no coordinator answers at ",
-                             session.options().coordinator, "."));
+                             session.options().coordinator.address, "."));
   }
   session.SuggestNext(absl::StrCat("dropbp submit -f ", options.job.file));
   return ExitCode::kOk;

@@ -64,19 +64,20 @@ TEST_F(DrainTest, AJobMovesToAnotherWorkerAndItsBudgetIsNotCharged) {
 }
 
 TEST_F(DrainTest, TheFarHalfOfAGangIsStoppedToo) {
-  a_ = TestAgent("a", 11, 1);
-  b_ = TestAgent("b", 22, 1);
-  a_.Connect(*coordinator_);
-  b_.Connect(*coordinator_);
+  TestAgent near("a", 11, 1);
+  TestAgent far("b", 22, 1);
+  near.Connect(*coordinator_);
+  far.Connect(*coordinator_);
   Submit("job");
-  ASSERT_TRUE(a_.Prepared(*coordinator_, "job").ok());
-  ASSERT_THAT(b_.Starts(), SizeIs(1));
-  Leave(a_);
-  ASSERT_THAT(b_.Stops(), SizeIs(1));
+  ASSERT_TRUE(near.Prepared(*coordinator_, "job").ok());
+  ASSERT_THAT(far.Starts(), SizeIs(1));
+  Leave(near);
+  ASSERT_THAT(far.Stops(), SizeIs(1));
   // What a broken connection does to the other rank is no crash any more.
-  ASSERT_TRUE(b_.Fail(*coordinator_, "job", 1, 1, v1::TrainerFailure::RETRYABLE, "peer gone").ok());
-  ASSERT_TRUE(b_.Exited(*coordinator_, "job", 1, 1, 0, 1).ok());
-  Stopped(a_, "job", 1, 0);
+  ASSERT_TRUE(
+      far.Fail(*coordinator_, "job", 1, 1, v1::TrainerFailure::RETRYABLE, "peer gone").ok());
+  ASSERT_TRUE(far.Exited(*coordinator_, "job", 1, 1, 0, 1).ok());
+  Stopped(near, "job", 1, 0);
   EXPECT_EQ(State("job"), v1::Job::RESTARTING);
   EXPECT_EQ(Get("job").restarts(), 0);
   EXPECT_EQ(Get("job").state_message(),

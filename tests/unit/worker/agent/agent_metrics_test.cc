@@ -14,13 +14,13 @@
 namespace dropbp::agent {
 namespace {
 
-using testing::ContainsRegex;
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::ContainsRegex;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr absl::Duration kPatience = absl::Seconds(30);
 
-class AgentMetricsTest : public testing::Test {
+class AgentMetricsTest : public ::testing::Test {
  protected:
   AgentMetricsTest() {
     WriteText(folder_ / "models/tiny/config.json", "{}");
