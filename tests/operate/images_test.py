@@ -83,7 +83,17 @@ def context():
             and (ROOT / name).is_file()]
 
 
-def test_the_context_is_enough_to_configure_and_holds_no_tests(tmp_path):
+def cpu_environment(folder):
+    """What `install_pinned torch nvidia-cuda-cupti nvidia-cuda-runtime` leaves of build/env: CUDA's own folder, no NCCL."""
+    (everything,) = (ROOT / "build/env/lib").glob("python3*/site-packages")
+    packages = folder / "lib" / everything.parent.name / "site-packages"
+    (packages / "nvidia").mkdir(parents=True)
+    for name in ("torch", "google", "nvidia/cu13"):
+        (packages / name).symlink_to(everything / name)
+    return folder
+
+
+def test_the_context_is_enough_to_configure_a_worker_for_cpu_and_holds_no_tests(tmp_path):
     for name in context():
         (tmp_path / "src" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / "src" / name)
@@ -93,10 +103,11 @@ def test_the_context_is_enough_to_configure_and_holds_no_tests(tmp_path):
             for source in value.split(" ")[:-1]:
                 assert (tmp_path / "src" / source).exists(), source
     done = subprocess.run(
-        ["cmake", "-S", tmp_path / "src", "-B", tmp_path / "build", "-G", "Ninja", f"-DDROPBP_ENV={ROOT / 'build/env'}",
-         "-DDROPBP_BUILD_TESTS=OFF", "-DDROPBP_BUILD_BENCH=OFF", "-DDROPBP_BUILD_TRAINER=OFF"],
-        capture_output=True, text=True, check=False)
+        ["cmake", "--preset", "release", f"-DDROPBP_ENV={cpu_environment(tmp_path / 'env')}",
+         "-DDROPBP_BUILD_TESTS=OFF", "-DDROPBP_BUILD_BENCH=OFF", "-DDROPBP_USE_CUDA=OFF"],
+        cwd=tmp_path / "src", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert "building for CPU only" in done.stdout
 
 
 def test_the_cpu_half_of_libtorch_loads_without_the_rest(tmp_path):

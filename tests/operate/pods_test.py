@@ -80,7 +80,7 @@ def test_one_pod_trains_a_job_and_stops_within_its_grace(folder, overlay):
         cluster.close()
 
 
-def client_pod(cluster, secrets):
+def client_pod(cluster):
     """What someone with a user's certificate has: a pod with the client's label, here only its container."""
     coordinator = find(cluster.overlay, "StatefulSet", "dropbp-coordinator")
     workload = json.loads(json.dumps(coordinator))
@@ -102,14 +102,14 @@ def client_pod(cluster, secrets):
     return pod.start()
 
 
-@pytest.mark.parametrize("overlay", ["gpu-mtls"])
-def test_a_cluster_trains_across_pods_rolls_its_coordinator_and_drains_a_worker(folder, overlay):
+def test_a_cluster_trains_across_pods_rolls_its_coordinator_and_drains_a_worker(folder):
+    overlay = "gpu-mtls"
     cluster = make_cluster(folder, overlay, authority.issue(overlay, folder / "authority"))
     try:
         coordinator = cluster.pod("StatefulSet", "dropbp-coordinator").start()
         replicas = find(overlay, "StatefulSet", "dropbp-worker")["spec"]["replicas"]
         workers = [cluster.pod("StatefulSet", "dropbp-worker", number).start() for number in range(replicas)]
-        client = client_pod(cluster, cluster.secrets)
+        client = client_pod(cluster)
         dropbp = Client(client.containers["client"])
         wait_until(30, lambda: len(json.loads(dropbp("workers", "--output", "json")).get("workers", [])) == replicas,
                    "all workers")
@@ -136,6 +136,21 @@ def test_a_cluster_trains_across_pods_rolls_its_coordinator_and_drains_a_worker(
         dropbp("cancel", "job")
         for pod in (*workers, coordinator):
             assert set(pod.stop().values()) == {0}, pod.name
+    finally:
+        cluster.close()
+
+
+def test_a_daemon_set_names_its_workers_after_their_nodes(folder):
+    overlay = "gpu-mtls-daemonset"
+    cluster = make_cluster(folder, overlay, authority.issue(overlay, folder / "authority"))
+    try:
+        cluster.pod("StatefulSet", "dropbp-coordinator").start()
+        worker = cluster.pod("DaemonSet", "dropbp-worker").start()
+        dropbp = Client(client_pod(cluster).containers["client"])
+        names = lambda: [found["worker_id"] for found in  # noqa: E731
+                         json.loads(dropbp("workers", "--output", "json")).get("workers", [])]
+        assert wait_until(30, names, "a worker") == ["node-of-dropbp-worker-0"]
+        assert worker.stop() == {"worker": 0}
     finally:
         cluster.close()
 
