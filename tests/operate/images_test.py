@@ -7,36 +7,12 @@ import subprocess
 
 import pytest
 import yaml
+from containers import DOCKERFILE, image, instructions, last, services
 from rendered import ORACLES, ROOT
 
-DOCKERFILE = ROOT / "docker" / "Dockerfile"
 TARGETS = ["coordinator", "worker-cpu", "worker-cuda"]
 VERSION = re.search(r"project\(dropbp VERSION ([0-9.]+)", (ROOT / "CMakeLists.txt").read_text()).group(1)
 PINNED = r"[a-z/]+:[A-Za-z0-9._-]+@sha256:[0-9a-f]{64}"
-
-
-def instructions():
-    """(stage, instruction, value) in order; continued lines joined, comments left out."""
-    text = re.sub(r"\\\n", " ", "\n".join(
-        line for line in DOCKERFILE.read_text().splitlines() if not line.startswith("#")))
-    stage, found = None, []
-    for line in filter(None, map(str.strip, text.splitlines())):
-        word, value = line.split(" ", 1)
-        if word == "FROM":
-            stage = re.search(r" AS (\S+)$", value).group(1)
-        found.append((stage, word, re.sub(r"\s+", " ", value)))
-    return found
-
-
-def image(target):
-    """The instructions that make a target's image, those of the stages under it first."""
-    (base,) = [value.split(" ")[0] for stage, word, value in instructions() if (stage, word) == (target, "FROM")]
-    below = [] if base.startswith("$") else image(base)
-    return below + [(word, value) for stage, word, value in instructions() if stage == target]
-
-
-def last(target, word):
-    return [value for found, value in image(target) if found == word][-1]
 
 
 def test_the_linter_finds_nothing():
@@ -134,10 +110,6 @@ def test_packages_are_installed_in_pinned_versions_only(tmp_path):
         assert all("==" in word for word in done.stdout.split() if word[0] not in "-i")
     refused = install("torchvision")
     assert refused.returncode == 1 and "pins no package named torchvision" in refused.stderr
-
-
-def services():
-    return yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
 
 
 def test_compose_runs_these_images_or_pinned_ones():

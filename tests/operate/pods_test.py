@@ -10,6 +10,7 @@ import pytest
 
 import authority
 import pod_sandbox
+from containers import compose_workload
 from pod_sandbox import TestCluster, wait_until
 from rendered import find
 from tiny_job import make_tiny_model, write_tiny_job
@@ -76,6 +77,24 @@ def test_one_pod_trains_a_job_and_stops_within_its_grace(folder, overlay):
         assert "dropbp_jobs" in metric_names(pod, 7071)
         assert any(name.startswith("dropbp_worker") for name in metric_names(pod, 7072))
         assert pod.stop() == {"coordinator": 0, "worker": 0}
+    finally:
+        cluster.close()
+
+
+def test_the_services_of_compose_train_a_job_on_two_workers_and_stop_within_their_grace(folder):
+    cluster = make_cluster(folder, "cpu-demo")
+    try:
+        workload = compose_workload(["coordinator", "worker-1", "worker-2"])
+        pod = cluster.pods["compose"] = pod_sandbox.Pod(cluster, cluster.overlay, workload, "compose")
+        jobs = pod.folder / "volumes" / "coordinator-jobs"
+        jobs.mkdir(parents=True)
+        write_tiny_job(jobs, steps=6, ranks=2)
+        pod.start()
+        dropbp = Client(pod.containers["coordinator"])
+        wait_until(30, lambda: len(json.loads(dropbp("workers", "--output", "json")).get("workers", [])) == 2, "workers")
+        dropbp("submit", "-f", "/jobs/job.yaml", "--name", "job")
+        assert dropbp("wait", "job") == "SUCCEEDED\n"
+        assert set(pod.stop().values()) == {0}
     finally:
         cluster.close()
 
