@@ -7,36 +7,12 @@ import subprocess
 
 import pytest
 import yaml
+from containers import DOCKERFILE, image, instructions, last, services
 from rendered import ORACLES, ROOT
 
-DOCKERFILE = ROOT / "docker" / "Dockerfile"
 TARGETS = ["coordinator", "worker-cpu", "worker-cuda"]
 VERSION = re.search(r"project\(dropbp VERSION ([0-9.]+)", (ROOT / "CMakeLists.txt").read_text()).group(1)
 PINNED = r"[a-z/]+:[A-Za-z0-9._-]+@sha256:[0-9a-f]{64}"
-
-
-def instructions():
-    """(stage, instruction, value) in order; continued lines joined, comments left out."""
-    text = re.sub(r"\\\n", " ", "\n".join(
-        line for line in DOCKERFILE.read_text().splitlines() if not line.startswith("#")))
-    stage, found = None, []
-    for line in filter(None, map(str.strip, text.splitlines())):
-        word, value = line.split(" ", 1)
-        if word == "FROM":
-            stage = re.search(r" AS (\S+)$", value).group(1)
-        found.append((stage, word, re.sub(r"\s+", " ", value)))
-    return found
-
-
-def image(target):
-    """The instructions that make a target's image, those of the stages under it first."""
-    (base,) = [value.split(" ")[0] for stage, word, value in instructions() if (stage, word) == (target, "FROM")]
-    below = [] if base.startswith("$") else image(base)
-    return below + [(word, value) for stage, word, value in instructions() if stage == target]
-
-
-def last(target, word):
-    return [value for found, value in image(target) if found == word][-1]
 
 
 def test_the_linter_finds_nothing():
@@ -83,7 +59,17 @@ def context():
             and (ROOT / name).is_file()]
 
 
-def test_the_context_is_enough_to_configure_and_holds_no_tests(tmp_path):
+def cpu_environment(folder):
+    """What `install_pinned torch nvidia-cuda-cupti nvidia-cuda-runtime` leaves of build/env: CUDA's own folder, no NCCL."""
+    (everything,) = (ROOT / "build/env/lib").glob("python3*/site-packages")
+    packages = folder / "lib" / everything.parent.name / "site-packages"
+    (packages / "nvidia").mkdir(parents=True)
+    for name in ("torch", "google", "nvidia/cu13"):
+        (packages / name).symlink_to(everything / name)
+    return folder
+
+
+def test_the_context_is_enough_to_configure_a_worker_for_cpu_and_holds_no_tests(tmp_path):
     for name in context():
         (tmp_path / "src" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / "src" / name)
@@ -93,10 +79,11 @@ def test_the_context_is_enough_to_configure_and_holds_no_tests(tmp_path):
             for source in value.split(" ")[:-1]:
                 assert (tmp_path / "src" / source).exists(), source
     done = subprocess.run(
-        ["cmake", "-S", tmp_path / "src", "-B", tmp_path / "build", "-G", "Ninja", f"-DDROPBP_ENV={ROOT / 'build/env'}",
-         "-DDROPBP_BUILD_TESTS=OFF", "-DDROPBP_BUILD_BENCH=OFF", "-DDROPBP_BUILD_TRAINER=OFF"],
-        capture_output=True, text=True, check=False)
+        ["cmake", "--preset", "release", f"-DDROPBP_ENV={cpu_environment(tmp_path / 'env')}",
+         "-DDROPBP_BUILD_TESTS=OFF", "-DDROPBP_BUILD_BENCH=OFF", "-DDROPBP_USE_CUDA=OFF"],
+        cwd=tmp_path / "src", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert "building for CPU only" in done.stdout
 
 
 def test_the_cpu_half_of_libtorch_loads_without_the_rest(tmp_path):
@@ -123,10 +110,6 @@ def test_packages_are_installed_in_pinned_versions_only(tmp_path):
         assert all("==" in word for word in done.stdout.split() if word[0] not in "-i")
     refused = install("torchvision")
     assert refused.returncode == 1 and "pins no package named torchvision" in refused.stderr
-
-
-def services():
-    return yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
 
 
 def test_compose_runs_these_images_or_pinned_ones():

@@ -180,7 +180,8 @@ class Pod:
                  "--proc", "/proc", "--dev", "/dev", "--ro-bind", str(BIN), "/opt/dropbp/bin",
                  # LibTorch, at the path that the build's trainer has in it.
                  "--ro-bind", str((ROOT / "build/env").resolve()), str((ROOT / "build/env").resolve()),
-                 "--ro-bind", str(self.cluster.hosts), "/etc/hosts"]
+                 "--ro-bind", str(self.cluster.hosts), "/etc/hosts",
+                 "--ro-bind", str(self.cluster.names), "/etc/nsswitch.conf"]
         for mount in container["volumeMounts"]:
             bind = "--ro-bind" if mount.get("readOnly") else "--bind"
             words += [bind, str(self._volume(mount["name"])), mount["mountPath"]]
@@ -236,6 +237,8 @@ class TestCluster:
         self.secrets, self.replaced = secrets or {}, replaced or {}
         self.hosts = self.folder / "hosts"
         self.hosts.write_text("127.0.0.1 localhost\n")
+        self.names = self.folder / "nsswitch.conf"
+        self.names.write_text("hosts: files\n")  # there is no DNS server to wait for
         self.pods = {}
 
     def claim(self, name):

@@ -10,6 +10,7 @@ import pytest
 
 import authority
 import pod_sandbox
+from containers import compose_workload
 from pod_sandbox import TestCluster, wait_until
 from rendered import find
 from tiny_job import make_tiny_model, write_tiny_job
@@ -80,7 +81,25 @@ def test_one_pod_trains_a_job_and_stops_within_its_grace(folder, overlay):
         cluster.close()
 
 
-def client_pod(cluster, secrets):
+def test_the_services_of_compose_train_a_job_on_two_workers_and_stop_within_their_grace(folder):
+    cluster = make_cluster(folder, "cpu-demo")
+    try:
+        workload = compose_workload(["coordinator", "worker-1", "worker-2"])
+        pod = cluster.pods["compose"] = pod_sandbox.Pod(cluster, cluster.overlay, workload, "compose")
+        jobs = pod.folder / "volumes" / "coordinator-jobs"
+        jobs.mkdir(parents=True)
+        write_tiny_job(jobs, steps=6, ranks=2)
+        pod.start()
+        dropbp = Client(pod.containers["coordinator"])
+        wait_until(30, lambda: len(json.loads(dropbp("workers", "--output", "json")).get("workers", [])) == 2, "workers")
+        dropbp("submit", "-f", "/jobs/job.yaml", "--name", "job")
+        assert dropbp("wait", "job") == "SUCCEEDED\n"
+        assert set(pod.stop().values()) == {0}
+    finally:
+        cluster.close()
+
+
+def client_pod(cluster):
     """What someone with a user's certificate has: a pod with the client's label, here only its container."""
     coordinator = find(cluster.overlay, "StatefulSet", "dropbp-coordinator")
     workload = json.loads(json.dumps(coordinator))
@@ -102,14 +121,14 @@ def client_pod(cluster, secrets):
     return pod.start()
 
 
-@pytest.mark.parametrize("overlay", ["gpu-mtls"])
-def test_a_cluster_trains_across_pods_rolls_its_coordinator_and_drains_a_worker(folder, overlay):
+def test_a_cluster_trains_across_pods_rolls_its_coordinator_and_drains_a_worker(folder):
+    overlay = "gpu-mtls"
     cluster = make_cluster(folder, overlay, authority.issue(overlay, folder / "authority"))
     try:
         coordinator = cluster.pod("StatefulSet", "dropbp-coordinator").start()
         replicas = find(overlay, "StatefulSet", "dropbp-worker")["spec"]["replicas"]
         workers = [cluster.pod("StatefulSet", "dropbp-worker", number).start() for number in range(replicas)]
-        client = client_pod(cluster, cluster.secrets)
+        client = client_pod(cluster)
         dropbp = Client(client.containers["client"])
         wait_until(30, lambda: len(json.loads(dropbp("workers", "--output", "json")).get("workers", [])) == replicas,
                    "all workers")
@@ -136,6 +155,21 @@ def test_a_cluster_trains_across_pods_rolls_its_coordinator_and_drains_a_worker(
         dropbp("cancel", "job")
         for pod in (*workers, coordinator):
             assert set(pod.stop().values()) == {0}, pod.name
+    finally:
+        cluster.close()
+
+
+def test_a_daemon_set_names_its_workers_after_their_nodes(folder):
+    overlay = "gpu-mtls-daemonset"
+    cluster = make_cluster(folder, overlay, authority.issue(overlay, folder / "authority"))
+    try:
+        cluster.pod("StatefulSet", "dropbp-coordinator").start()
+        worker = cluster.pod("DaemonSet", "dropbp-worker").start()
+        dropbp = Client(client_pod(cluster).containers["client"])
+        names = lambda: [found["worker_id"] for found in  # noqa: E731
+                         json.loads(dropbp("workers", "--output", "json")).get("workers", [])]
+        assert wait_until(30, names, "a worker") == ["node-of-dropbp-worker-0"]
+        assert worker.stop() == {"worker": 0}
     finally:
         cluster.close()
 
