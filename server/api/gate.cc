@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::string_view kHandlersOwn = "dropbp.v1.";
 
-Role RoleOf(const grpc::AuthContext& context) {
+Role RoleOfPeer(const grpc::AuthContext& context) {
   std::vector<std::string> uris;
   for (const grpc::string_ref& uri : context.FindPropertyValues(GRPC_PEER_URI_PROPERTY_NAME)) {
     uris.emplace_back(uri.data(), uri.size());
@@ -29,7 +29,7 @@ class Door final : public grpc::AuthMetadataProcessor {
     if (path != metadata.end()) method = {path->second.data(), path->second.size()};
     if (!method.empty()) method.remove_prefix(1);
     if (method.rfind(kHandlersOwn, 0) == 0) return grpc::Status::OK;
-    return ToGrpcStatus(CheckAccess(method, RoleOf(*context)));
+    return ToGrpcStatus(CheckAccess(method, RoleOfPeer(*context)));
   }
 };
 
@@ -37,7 +37,7 @@ class Door final : public grpc::AuthMetadataProcessor {
 
 absl::Status Gate::Check(const grpc::ServerContextBase& context, std::string_view method) const {
   if (!checks_roles_) return absl::OkStatus();
-  return CheckAccess(method, RoleOf(*context.auth_context()));
+  return CheckAccess(method, RoleOfPeer(*context.auth_context()));
 }
 
 std::shared_ptr<grpc::AuthMetadataProcessor> MakeDoor() { return std::make_shared<Door>(); }

@@ -66,6 +66,7 @@ void Coordinator::SendStop(const Run& gang, const StopGang& stop) {
   std::set<std::string> told;
   for (const Placement& rank : gang.ranks) {
     if (!told.insert(rank.worker_id).second) continue;
+    workers_.NoteStop(rank.worker_id, gang.job.job_id(), gang.job.attempt());
     v1::SessionResponse frame;
     v1::StopRanks* order = frame.mutable_stop_ranks();
     order->set_job_id(gang.job.job_id());

@@ -70,6 +70,15 @@ void WorkerRegistry::Forgive(absl::Duration pause) {
   for (auto& [id, worker] : workers_) worker.last_seen += pause;
 }
 
+void WorkerRegistry::NoteStop(const std::string& worker_id, const std::string& job_id,
+                              int attempt) {
+  KnownWorker* worker = Find(worker_id);
+  if (worker == nullptr || !worker->connected()) return;
+  for (auto& [slot, use] : worker->uses) {
+    if (use.job_id == job_id && use.attempt == attempt) use.told_to_stop = true;
+  }
+}
+
 void WorkerRegistry::Release(const std::string& worker_id, const std::string& job_id, int attempt,
                              int rank) {
   KnownWorker* worker = Find(worker_id);

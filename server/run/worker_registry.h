@@ -71,6 +71,9 @@ class WorkerRegistry {
   // Moves all leases on: the coordinator itself was not running.
   void Forgive(absl::Duration pause);
 
+  // An attempt's ranks on a worker are told to stop. A worker that is not connected hears nothing:
+  // its next hello tells whether they still live.
+  void NoteStop(const std::string& worker_id, const std::string& job_id, int attempt);
   // Frees the slot of a rank whose process ended.
   void Release(const std::string& worker_id, const std::string& job_id, int attempt, int rank);
 

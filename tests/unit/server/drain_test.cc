@@ -51,6 +51,8 @@ TEST_F(DrainTest, AJobMovesToAnotherWorkerAndItsBudgetIsNotCharged) {
   EXPECT_THAT(job.state_message(), HasSubstr("Worker 'a' is being stopped."));
   ASSERT_THAT(a_.Stops(), SizeIs(1));
   EXPECT_EQ(a_.Stops()[0].grace_seconds(), 7) << "the grace that the agent has itself";
+  ASSERT_TRUE(a_.Step(*coordinator_, "job", 1, 1, 0).ok());
+  EXPECT_THAT(a_.Stops(), SizeIs(1)) << "a report that was on its way must not shorten the grace";
   EXPECT_THAT(b_.Starts(), IsEmpty()) << "ranks of the old attempt still live";
   for (const int rank : {0, 1}) Stopped(a_, "job", 1, rank);
   job = Get("job");
@@ -62,19 +64,19 @@ TEST_F(DrainTest, AJobMovesToAnotherWorkerAndItsBudgetIsNotCharged) {
 }
 
 TEST_F(DrainTest, TheFarHalfOfAGangIsStoppedToo) {
-  a_ = TestAgent("a", 11, 1);
-  b_ = TestAgent("b", 22, 1);
-  a_.Connect(*coordinator_);
-  b_.Connect(*coordinator_);
+  TestAgent a("a", 11, 1);
+  TestAgent b("b", 22, 1);
+  a.Connect(*coordinator_);
+  b.Connect(*coordinator_);
   Submit("job");
-  ASSERT_TRUE(a_.Prepared(*coordinator_, "job").ok());
-  ASSERT_THAT(b_.Starts(), SizeIs(1));
-  Leave(a_);
-  ASSERT_THAT(b_.Stops(), SizeIs(1));
+  ASSERT_TRUE(a.Prepared(*coordinator_, "job").ok());
+  ASSERT_THAT(b.Starts(), SizeIs(1));
+  Leave(a);
+  ASSERT_THAT(b.Stops(), SizeIs(1));
   // What a broken connection does to the other rank is no crash any more.
-  ASSERT_TRUE(b_.Fail(*coordinator_, "job", 1, 1, v1::TrainerFailure::RETRYABLE, "peer gone").ok());
-  ASSERT_TRUE(b_.Exited(*coordinator_, "job", 1, 1, 0, 1).ok());
-  Stopped(a_, "job", 1, 0);
+  ASSERT_TRUE(b.Fail(*coordinator_, "job", 1, 1, v1::TrainerFailure::RETRYABLE, "peer gone").ok());
+  ASSERT_TRUE(b.Exited(*coordinator_, "job", 1, 1, 0, 1).ok());
+  Stopped(a, "job", 1, 0);
   EXPECT_EQ(State("job"), v1::Job::RESTARTING);
   EXPECT_EQ(Get("job").restarts(), 0);
   EXPECT_EQ(Get("job").state_message(),
