@@ -82,7 +82,7 @@ TEST_F(OptionsTest, LetsMetricsOffLoopbackOnlyWhenAsked) {
 
 TEST_F(OptionsTest, RefusesACoordinatorOnAnotherMachine) {
   options_.coordinator = "10.0.0.1:7070";
-  EXPECT_THAT(Error(), HasSubstr("--coordinator: found '10.0.0.1:7070', legal is"));
+  EXPECT_THAT(Error(), HasSubstr("--coordinator: found '10.0.0.1:7070', legal without TLS are"));
 }
 
 TEST_F(OptionsTest, TakesACoordinatorOnAnotherMachineWithTls) {
