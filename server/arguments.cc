@@ -43,12 +43,13 @@ absl::StatusOr<ParsedArguments> ParseArguments(int argc, char** argv) {
                                      "optimizer steps of one broadcast block of masks")
                           ->capture_default_str();
   auto* reflection = app.add_flag("--reflection", flags.reflection, "serve gRPC reflection");
-  const auto* print_metrics = app.add_flag(
-      "--print-metrics", "print the table of the metrics that this program exposes, in Markdown");
+  bool print_metrics = false;
+  app.add_flag("--print-metrics", print_metrics,
+               "print the table of the metrics that this program exposes, in Markdown, and end");
   app.footer("Example:\n  dropbp-coordinator --data-dir /var/lib/dropbp --listen 127.0.0.1:7070");
   ParsedArguments parsed;
   parsed.exit_code = Parse(app, argc, argv);
-  if (parsed.exit_code < 0 && print_metrics->count() > 0) {
+  if (parsed.exit_code < 0 && print_metrics) {
     std::fputs(RenderMetricsMarkdown(CoordinatorTable()).c_str(), stdout);
     parsed.exit_code = 0;
   }

@@ -125,9 +125,9 @@ CommandLine ParseCommandLine(int argc, char** argv) {
   app.set_version_flag("--version", "dropbp-worker " DROPBP_VERSION);
   app.footer("Example: dropbp-worker --coordinator 127.0.0.1:7070 --device cpu --slots 2");
   AddAgentFlags(app, line.agent, stop_grace_seconds);
-  const CLI::Option* print_metrics = app.add_flag(
-      "--print-metrics",
-      "Print the table of the metrics that this program exposes, in Markdown, and end");
+  bool print_metrics = false;
+  app.add_flag("--print-metrics", print_metrics,
+               "Print the table of the metrics that this program exposes, in Markdown, and end");
   CLI::App* prepare = app.add_subcommand(
       "prepare", "Check a model and a data set: JobSpec on stdin, PrepareResult on stdout");
   prepare->add_option("--model-dir", line.prepare.model_dir, "Model folder")->required();
@@ -141,7 +141,7 @@ CommandLine ParseCommandLine(int argc, char** argv) {
   }
   line.agent.stop_grace = absl::Seconds(stop_grace_seconds);
   if (prepare->parsed()) line.verb = CommandLine::Verb::kPrepare;
-  if (print_metrics->count() > 0) line.verb = CommandLine::Verb::kPrintMetrics;
+  if (print_metrics) line.verb = CommandLine::Verb::kPrintMetrics;
   return line;
 }
 
