@@ -67,8 +67,9 @@ TEST_F(PrometheusTest, EveryQueryOfRulesAndDashboardsReturnsDataDuringAJob) {
   Ask("ready", {"--targets=3"});
   JobSpec spec = TinyJob();
   spec.training.steps = 100000;
+  spec.dropbp.probe_at = 0.0001;
   ASSERT_OK_AND_ASSIGN(const std::string id, cluster().Submit(spec, data_, "watched"));
-  ASSERT_OK(cluster().WaitForStep(id, 5).status());
+  ASSERT_OK(cluster().WaitForStep(id, 20).status());
   Ask("rules");
   Ask("dashboards", {"--job=" + id, "--worker=" + cluster().metrics_addresses()[1]});
   Ask("endpoints", {"--promtool=" + programs_ + "/promtool", "--min-families=30",
