@@ -13,7 +13,7 @@ namespace {
 // Answers take milliseconds and connections are not kept; what needs threads are slow clients.
 constexpr const char* kThreads = "16";
 // A client that sends or reads slower than this is cut off.
-constexpr const char* kTimeoutMs = "10000";
+constexpr const char* kTimeoutMs = "5000";
 constexpr const char* kLargestRequestBytes = "8192";
 
 // What the page may do: load its own files, ask its own server, nothing else. No script of anybody

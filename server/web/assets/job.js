@@ -47,10 +47,10 @@ function head(job) {
 function planFacts(plan) {
   const facts = [
     ["Rates chosen by", plan.allocation], ["Masks", `${plan.masks}, ${plan.rows} rows`], ["Estimator", plan.estimator],
-    ["Schedule", `${plan.schedule}, ${plan.stage_count} ${plan.stage_count === 1 ? "plan" : "plans"}`], ["Plan in force", `no. ${plan.version}, from step ${count(Number(plan.first_step) + 1)}`],
+    ["Schedule", `${plan.schedule}, ${plan.stage_count} ${plan.stage_count === 1 ? "plan" : "plans"}`], ["Plan in force", `no. ${plan.version}, from step ${count(plan.first_step)}`],
     ["Planned drop rate", data("planned_drop_rate", plan.planned_drop_rate, percent(plan.planned_drop_rate))],
     ["Speed limit", `${number(plan.speed_limit, 3)} × as fast as with nothing dropped`],
-    plan.probe_step === undefined ? null : ["Measured", `before step ${count(Number(plan.probe_step) + 1)}, in ${number(plan.probe_seconds, 2)} s`],
+    plan.probe_step === undefined ? null : ["Measured", `before step ${count(plan.probe_step)}, in ${number(plan.probe_seconds, 2)} s`],
   ];
   return h("dl", { class: "facts card" }, facts.filter(Boolean).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }

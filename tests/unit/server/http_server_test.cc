@@ -28,9 +28,10 @@ class HttpServerTest : public ::testing::Test {
   }
   static void TearDownTestSuite() { server_.reset(); }
 
-  HttpAnswer Send(const std::string& method, const std::string& rest = "") {
+  HttpAnswer Send(const std::string& method, const std::string& headers = "",
+                  const std::string& body = "") {
     return Exchange(server_->address(),
-                    absl::StrCat(method, " /a?b=c HTTP/1.1\r\nHost: h\r\n", rest, "\r\n"));
+                    absl::StrCat(method, " /a?b=c HTTP/1.1\r\nHost: h\r\n", headers, "\r\n", body));
   }
 
   static std::unique_ptr<HttpServer> server_;
@@ -65,7 +66,7 @@ TEST_F(HttpServerTest, EveryAnswerForbidsWhatThePageDoesNotNeed) {
 
 TEST_F(HttpServerTest, OnlyReads) {
   for (const char* method : {"POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "MKCOL"}) {
-    const HttpAnswer answer = Send(method, "Content-Length: 2\r\n");
+    const HttpAnswer answer = Send(method, "Content-Length: 2\r\n", "{}");
     EXPECT_EQ(answer.code, 405) << method;
     EXPECT_THAT(answer.headers, HasSubstr("Allow: GET, HEAD")) << method;
   }
