@@ -15,8 +15,8 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr int64_t kSteps = 400;
-constexpr int64_t kStepOfSignal = 60;
+constexpr int64_t kSteps = 250;
+constexpr int64_t kStepOfSignal = 30;
 constexpr absl::Duration kGrace = absl::Seconds(10);             // of dropbp-worker by default
 constexpr absl::Duration kCoordinatorGrace = absl::Seconds(15);  // as docs/security.md promises
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <climits>
 
+#include "absl/time/clock.h"
 #include "core/base/check.h"
 #include "proto/support/tls_credentials.h"
 #include "worker/agent/models.h"
