@@ -20,8 +20,11 @@
 namespace dropbp::trainer {
 namespace {
 
-constexpr double kLogProbTolerance = 1e-4;  // absolute, fp32 here against fp64 there
-constexpr int64_t kNewTokens = 24;          // as in model_oracle.py
+// Absolute, fp32 here against fp64 there. How far any fp32 is off depends on the order of sums and
+// so on the processor; where transformers' own fp32 is off by more than half of this, ours may be
+// off by twice as much as transformers'.
+constexpr double kLogProbTolerance = 1e-4;
+constexpr int64_t kNewTokens = 24;  // as in model_oracle.py
 
 std::string Environment(const char* name) {
   const char* value = std::getenv(name);
@@ -92,7 +95,10 @@ class SmolLm2ParityTest : public ::testing::Test {
     for (int64_t row = 0; row < ids_.size(0); ++row) {
       const int64_t length = lengths_[row].item<int64_t>();
       const at::Tensor difference = (logprobs[row] - wanted[row]).narrow(0, 0, length);
-      EXPECT_LE(difference.abs().max().item<double>(), kLogProbTolerance) << "prompt " << row;
+      const double rounding = *reinterpret_cast<const float*>(
+          expected->tensors().at("rounding." + std::to_string(row)).data.data());
+      EXPECT_LE(difference.abs().max().item<double>(), std::max(kLogProbTolerance, 2 * rounding))
+          << "prompt " << row << "; transformers' own fp32 is off by " << rounding;
     }
     const auto answers = GenerateGreedily(decoder, prompts_, kNewTokens);
     for (size_t row = 0; row < prompts_.size(); ++row) {
