@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <prometheus/text_serializer.h>
 
+#include <regex>
 #include <set>
 
 #include "tests/support/poll_until.h"
@@ -14,11 +15,15 @@
 namespace dropbp::agent {
 namespace {
 
-using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
 constexpr absl::Duration kPatience = absl::Seconds(30);
+
+// gmock's own takes regexec from whichever library comes first, and Oniguruma has one too.
+MATCHER_P(ContainsRegex, pattern, "contains " + std::string(pattern)) {
+  return std::regex_search(arg, std::regex(pattern));
+}
 
 class AgentMetricsTest : public ::testing::Test {
  protected:
