@@ -4,9 +4,9 @@
 #include <grpcpp/support/channel_arguments.h>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "core/security/address.h"
 #include "proto/support/tls_credentials.h"
 
 namespace dropbp::client {
@@ -17,10 +17,7 @@ constexpr int kMaxMessageBytes = 64 << 20;
 
 absl::Status CheckAddress(const std::string& address) {
   if (absl::StartsWith(address, "unix:")) return absl::OkStatus();
-  const size_t colon = address.rfind(':');
-  int port = 0;
-  if (colon == std::string::npos || colon == 0 ||
-      !absl::SimpleAtoi(address.substr(colon + 1), &port) || port < 1 || port > 65535) {
+  if (address.rfind(':') == 0 || PortOf(address).value_or(0) == 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("coordinator address: found \"", address,
                      "\", legal is HOST:PORT with a port of 1 to 65535, for example ",

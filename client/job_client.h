@@ -56,8 +56,8 @@ class JobClient {
   absl::StatusOr<v1::Worker> DrainWorker(const v1::DrainWorkerRequest& request);
 
   // Passes on the job's events from the first after `after_sequence` to its end, then returns the
-  // ended job. A cut stream is resumed after the last event that was seen. DEADLINE_EXCEEDED when
-  // `deadline` is over before the job is.
+  // ended job. A cut stream is resumed after the last event that was seen; no event and no step of
+  // an attempt is passed on twice. DEADLINE_EXCEEDED when `deadline` is over before the job is.
   absl::StatusOr<v1::Job> WatchToEnd(const std::string& job_id, int64_t after_sequence,
                                      absl::Time deadline, const OnEvent& on_event);
 

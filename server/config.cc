@@ -89,17 +89,10 @@ std::string SetKey(const std::string& key, const YAML::Node& value, CoordinatorC
   return legal.empty() ? "" : absl::StrCat(key, ": found '", text, "', legal is ", legal);
 }
 
-bool HasPort(const std::string& address) {
-  const size_t colon = address.rfind(':');
-  uint32_t port = 0;
-  return colon != std::string::npos && absl::SimpleAtoi(address.substr(colon + 1), &port) &&
-         port <= 65535;
-}
-
 // What is wrong with an address to listen on, if it may be off loopback.
 void CheckAddress(const std::string& key, const std::string& address,
                   std::vector<std::string>& problems) {
-  if (absl::StartsWith(address, "unix:") || HasPort(address)) return;
+  if (absl::StartsWith(address, "unix:") || PortOf(address).has_value()) return;
   problems.push_back(absl::StrCat(key, ": found '", address, "', legal is HOST:PORT"));
 }
 

@@ -18,7 +18,9 @@ namespace dropbp::server {
 namespace {
 
 constexpr absl::Duration kTickInterval = absl::Milliseconds(200);
-constexpr absl::Duration kStopGrace = absl::Seconds(5);
+// For calls under way, which take milliseconds. It is mostly spent whole: gRPC waits for its
+// connections to close as well, and an idle client looks at its own only every few seconds.
+constexpr absl::Duration kStopGrace = absl::Seconds(1);
 
 CoordinatorOptions OptionsOf(const CoordinatorConfig& config, CoordinatorObserver& observer) {
   CoordinatorOptions options;

@@ -1,6 +1,8 @@
-// Which addresses stay on this machine.
+// What an address says: whether it stays on this machine, and its port.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace dropbp {
@@ -9,5 +11,9 @@ namespace dropbp {
 // IPv4 address of 127.0.0.0/8, or [::1]. Names are not looked up: any other name is elsewhere, also
 // one like 127.0.0.1.example.com.
 bool IsLoopbackAddress(std::string_view address);
+
+// The port of HOST:PORT; nothing where what stands after the last colon is none. 0 is a port: that
+// of an address to listen on means any.
+std::optional<uint16_t> PortOf(std::string_view address);
 
 }  // namespace dropbp

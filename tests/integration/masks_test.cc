@@ -14,7 +14,7 @@ namespace {
 constexpr int64_t kSteps = 60;
 constexpr int64_t kBytesPerElement = 4;  // gradients are fp32
 
-// TinyModel()'s shape, as in make_tiny_model.py; the vocabulary does not matter here.
+// TinyModel()'s shape, as in make_tiny_model.py.
 ModelShape TinyShape() {
   return {.model_type = "llama",
           .layers = 4,
@@ -51,8 +51,9 @@ DropPlan UniformPlan(const JobSpec& spec, const LayerTable& table) {
   return MakeDropPlan(table, rates, spec.dropbp.drop_rate, 1, 0).value();
 }
 
+// The formula: what is never dropped, and the units that some row keeps.
 int64_t LiveBytes(const std::vector<MaskRow>& rows, const LayerTable& table) {
-  int64_t bytes = 0;
+  int64_t bytes = table.fixed_trainable_elements * kBytesPerElement;
   for (size_t unit = 0; unit < table.units.size(); ++unit) {
     const bool live =
         std::any_of(rows.begin(), rows.end(), [&](const MaskRow& row) { return row[unit]; });
@@ -61,15 +62,21 @@ int64_t LiveBytes(const std::vector<MaskRow>& rows, const LayerTable& table) {
   return bytes;
 }
 
-class MasksTest : public ClusterTest,
-                  public ::testing::WithParamInterface<std::pair<double, const char*>> {};
+struct Case {
+  const char* method;
+  double drop_rate;
+  const char* masks;
+};
+
+class MasksTest : public ClusterTest, public ::testing::WithParamInterface<Case> {};
 
 TEST_P(MasksTest, EveryStepOfEveryRankFollowsThePlan) {
   ASSERT_NO_FATAL_FAILURE(StartCluster());
   JobSpec spec = TinyJob();
   spec.training.steps = kSteps;
-  spec.dropbp.drop_rate = GetParam().first;
-  spec.dropbp.masks = GetParam().second;
+  spec.method = GetParam().method;
+  spec.dropbp.drop_rate = GetParam().drop_rate;
+  spec.dropbp.masks = GetParam().masks;
   const v1::Job job = RunUndisturbed(spec);
   const LayerTable table = BuildLayerTable(TinyShape(), spec, spec.dataset.max_length).value();
   const MaskPlan first(UniformPlan(spec, table), spec.training.seed, MaskRows(spec));
@@ -102,14 +109,16 @@ TEST_P(MasksTest, EveryStepOfEveryRankFollowsThePlan) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(RatesAndModes, MasksTest,
-                         ::testing::Values(std::pair{0.5, "balanced"}, std::pair{0.75, "shared"},
-                                           std::pair{0.875, "shared"}),
-                         [](const auto& info) {
-                           return absl::StrFormat("Rate%dPerMilleMasks%s",
-                                                  std::lround(info.param.first * 1000),
-                                                  info.param.second);
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    MethodsRatesAndMasks, MasksTest,
+    ::testing::Values(Case{"lora", 0.5, "balanced"}, Case{"lora", 0.75, "shared"},
+                      Case{"lora", 0.875, "shared"}, Case{"full", 0.5, "shared"},
+                      Case{"full", 0.75, "shared"}, Case{"full", 0.875, "shared"}),
+    [](const auto& info) {
+      const Case& param = info.param;
+      return absl::StrFormat("%sRate%dPerMilleMasks%s", param.method,
+                             std::lround(param.drop_rate * 1000), param.masks);
+    });
 
 }  // namespace
 }  // namespace dropbp::testing

@@ -55,12 +55,7 @@ absl::Status CheckNames(const AgentOptions& options) {
 absl::Status CheckMetricsAddress(const AgentOptions& options) {
   const std::string& address = options.metrics_listen;
   if (address.empty()) return absl::OkStatus();
-  const size_t colon = address.rfind(':');
-  uint32_t port = 0;
-  if (colon == std::string::npos || !absl::SimpleAtoi(address.substr(colon + 1), &port) ||
-      port > 65535) {
-    return Illegal("--metrics-listen", address, "HOST:PORT");
-  }
+  if (!PortOf(address)) return Illegal("--metrics-listen", address, "HOST:PORT");
   if (options.metrics_off_loopback || IsLoopbackAddress(address)) return absl::OkStatus();
   return Illegal("--metrics-listen", address,
                  "an address on this machine: everybody may read what is served there; where a "

@@ -37,7 +37,6 @@ void CommandsTest::Serve(const std::string& listen) {
 }
 
 void CommandsTest::RestartCoordinator() {
-  coordinator_->Shutdown();
   api_->Stop(absl::ZeroDuration());
   api_.reset();
   Crash();

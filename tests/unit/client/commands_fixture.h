@@ -30,7 +30,8 @@ class CommandsTest : public server::ClusterTest {
   // Submits with the given words after `submit -f job.yaml`; returns the printed id.
   std::string SubmitFile(const std::string& words = "");
 
-  // The coordinator is killed and comes back at the same address.
+  // The coordinator is killed, without storing what it had not stored yet, and comes back at the
+  // same address.
   void RestartCoordinator();
   void Serve(const std::string& listen);
 

@@ -20,5 +20,15 @@ TEST(AddressTest, TakesNoNameForAnAddressThatItBeginsLike) {
   }
 }
 
+TEST(AddressTest, TellsThePortAfterTheLastColon) {
+  EXPECT_EQ(PortOf("127.0.0.1:7070"), 7070);
+  EXPECT_EQ(PortOf("[::1]:80"), 80);
+  EXPECT_EQ(PortOf(":0"), 0);
+  EXPECT_EQ(PortOf("host:65535"), 65535);
+  for (const char* address : {"", "host", "host:", "host:x", "host:-1", "host:65536", "7070"}) {
+    EXPECT_FALSE(PortOf(address).has_value()) << address;
+  }
+}
+
 }  // namespace
 }  // namespace dropbp
