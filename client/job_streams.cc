@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "client/event_cursor.h"
 #include "client/job_client.h"
 
 namespace dropbp::client {
@@ -38,21 +39,17 @@ absl::StatusOr<v1::Job> JobClient::WatchToEnd(const std::string& job_id, int64_t
   request.set_job_id(job_id);
   request.set_after_sequence(after_sequence);
   bool ended = IsFinal(job.state()) && after_sequence >= job.last_event();
-  // A coordinator that died tells the steps again that it had told but not stored.
-  std::pair<int32_t, int64_t> last_step = {0, 0};  // attempt, step
+  EventCursor cursor(after_sequence);
   while (!ended) {
     bool progress = false;
     absl::Status status = Retry(settings_.resume, deadline, [&] {
       // Returning OK after a cut stream that had brought something begins a new row of retries.
       absl::Status once = WatchOnce(request, deadline, [&](const v1::JobEvent& event) {
         progress = true;
-        if (event.type() == v1::JobEvent::STEP) {
-          const std::pair step(event.attempt(), event.progress().step());
-          if (step <= std::exchange(last_step, std::max(last_step, step))) return;
-        }
-        if (event.sequence() > 0) request.set_after_sequence(event.sequence());
+        const bool is_new = cursor.Advance(event);
+        request.set_after_sequence(cursor.sequence());
         ended = IsFinal(event.state());
-        on_event(event);
+        if (is_new) on_event(event);
       });
       return absl::IsUnavailable(once) && std::exchange(progress, false) ? absl::OkStatus() : once;
     });

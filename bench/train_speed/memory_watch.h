@@ -1,5 +1,5 @@
 // Bytes of tensors that are allocated while it lives, on the CPU and on GPUs, as torch's allocators
-// report them. What was there before counts nothing, so the highest value is what a step needs
+// report them. What was there before it counts nothing, so the highest value is what a step needs
 // beyond the model's own state.
 #pragma once
 
@@ -19,7 +19,10 @@ class MemoryWatch {
       : counter_(std::make_shared<Counter>()),
         guard_(c10::DebugInfoKind::PROFILER_STATE, counter_) {}
 
-  // Allocated since the beginning and not freed.
+  // Counts from here on; a tensor that was seen before and is freed counts negative.
+  void Restart() { counter_->peak = counter_->held = 0; }
+
+  // Allocated since the last Restart and not freed.
   int64_t held_bytes() const { return counter_->held; }
   int64_t peak_bytes() const { return counter_->peak; }
 

@@ -134,8 +134,11 @@ class Bench {
   }
 
   // Also what forward leaves for backward, and the most that the step held beyond what was there.
+  // A step goes before it, so that every tensor that a step replaces was seen when it was made.
   nlohmann::json StepWithMemory() {
-    const MemoryWatch watch;
+    MemoryWatch watch;
+    Step();
+    watch.Restart();
     nlohmann::json line = Step(&watch);
     line["step_peak_bytes"] = watch.peak_bytes();
     return line;

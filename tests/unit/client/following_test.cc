@@ -1,7 +1,6 @@
 // Commands that stay: watch, logs --follow, submit --follow, over restarts and Ctrl-C.
 #include <signal.h>
 
-#include <algorithm>
 #include <thread>
 
 #include "absl/strings/match.h"
@@ -59,31 +58,6 @@ TEST_F(FollowingTest, WatchGoesOnAfterTheLastEventWhenTheCoordinatorComesBack) {
   const v1::Job job = Get("job");
   for (int64_t sequence = 1; sequence <= job.last_event(); ++sequence) {
     EXPECT_EQ(Count(captured.out(), absl::StrCat("\"sequence\":\"", sequence, "\"")), 1u)
-        << captured.out();
-  }
-}
-
-TEST_F(FollowingTest, WatchShowsAStepOnceThatTheNextCoordinatorTellsAgain) {
-  SubmitAndRun("job", agent_);
-  CapturedConsole captured;
-  std::thread watch([&] { Dropbp("watch job --output json", captured); });
-  EXPECT_TRUE(WaitForOutput(captured, "\"RUNNING\""));
-  ASSERT_TRUE(agent_.Step(*coordinator_, "job", 1, 0, 0).ok());
-  EXPECT_TRUE(WaitForOutput(captured, "\"step\":\"1\""));
-  RestartCoordinator();
-  EXPECT_EQ(Get("job").progress().step(), 0) << "nothing to tell again: the step was stored";
-  for (int64_t step : {0, 1}) ASSERT_TRUE(agent_.Step(*coordinator_, "job", 1, 0, step).ok());
-  EXPECT_TRUE(WaitForOutput(captured, "\"step\":\"2\""));
-  Finish("job");
-  watch.join();
-  for (const char* step : {"\"step\":\"1\"", "\"step\":\"2\""}) {
-    const std::vector<std::string> lines = absl::StrSplit(captured.out(), '\n');
-    EXPECT_EQ(std::count_if(lines.begin(), lines.end(),
-                            [&](const std::string& line) {
-                              return absl::StrContains(line, "\"STEP\"") &&
-                                     absl::StrContains(line, step);
-                            }),
-              1)
         << captured.out();
   }
 }
