@@ -61,7 +61,34 @@ void PrintStages(const v1::DropPlan& plan, int in_force, const Sink& sink) {
   }
 }
 
+// Of a plan that treats the units of a kind alike: one line for each kind.
+void PrintKinds(const v1::DropPlan& plan, const Sink& sink) {
+  sink.stream << '\n';
+  Table table({{"UNITS", Align::kRight},
+               {"KIND"},
+               {"FLOPS/TOKEN", Align::kRight},
+               {"DROP RATE", Align::kRight}});
+  for (const v1::UnitPlan::Kind kind : {v1::UnitPlan::ATTENTION, v1::UnitPlan::MLP}) {
+    const auto of_kind = [kind](const v1::UnitPlan& unit) { return unit.kind() == kind; };
+    const auto first = std::find_if(plan.units().begin(), plan.units().end(), of_kind);
+    if (first == plan.units().end()) continue;
+    table.Add({absl::StrCat(std::count_if(first, plan.units().end(), of_kind)), KindName(kind),
+               FormatCount(static_cast<double>(first->backward_flops())),
+               absl::StrFormat("%.3f", first->drop_rate())});
+  }
+  table.Print(sink);
+}
+
+bool TreatsKindsAlike(const v1::DropPlan& plan) {
+  return std::all_of(plan.units().begin(), plan.units().end(), [&](const v1::UnitPlan& unit) {
+    const v1::UnitPlan& other = plan.units(unit.kind() == plan.units(0).kind() ? 0 : 1);
+    return !unit.has_sensitivity() && unit.kind() == other.kind() &&
+           unit.backward_flops() == other.backward_flops() && unit.drop_rate() == other.drop_rate();
+  });
+}
+
 void PrintUnits(const v1::DropPlan& plan, const Sink& sink) {
+  if (plan.units_size() > 1 && TreatsKindsAlike(plan)) return PrintKinds(plan, sink);
   sink.stream << '\n';
   Table table({{"UNIT", Align::kRight},
                {"LAYER", Align::kRight},
@@ -156,7 +183,9 @@ void PrintDryPlan(const v1::PlanJobResponse& plan, const Sink& sink) {
   AddRates(plan.plan(), summary);
   summary.Add("traffic", absl::StrFormat("%.3f of %s a step and rank", plan.traffic_factor(),
                                          FormatBytes(plan.dense_gradient_bytes())));
-  summary.Add("number format", plan.dtype());
+  summary.Add("number format", plan.spec().dtype() == "auto" && plan.dtype() == "fp32"
+                                   ? "fp32, or bf16 where the worker's processor multiplies it"
+                                   : plan.dtype());
   summary.Print(sink);
   PrintMemory(plan, sink);
   PrintStages(plan.plan(), /*in_force=*/0, sink);

@@ -231,7 +231,8 @@ TEST_F(CommandsTest, DryPlanShowsWhatAJobWouldCostAndUploadsNothing) {
   const std::string file = (folder() / "job.yaml").string();
   const CommandResult result = Dropbp("plan --dry-run -f " + file);
   EXPECT_EQ(result.code, ExitCode::kOk) << result.err;
-  for (const char* text : {"speed limit", "traffic", "activations", "peak", "0.500", "steps"})
+  for (const char* text :
+       {"speed limit", "traffic", "activations", "peak", "0.500", "steps", "UNITS"})
     EXPECT_THAT(result.out, HasSubstr(text));
   const auto plan =
       FromJson<v1::PlanJobResponse>(Dropbp("plan --dry-run --output json -f " + file).out);
