@@ -27,6 +27,11 @@ PANELS = [panel for board in DASHBOARDS for panel in board["panels"]]
 QUERIES = [target["expr"] for panel in PANELS for target in panel.get("targets", [])]
 
 
+def runbook_queries():
+    pages = [path.read_text() for path in (ROOT / "docs/runbooks").glob("*.md")]
+    return [query for page in pages for query in re.findall("```promql\n(.*?)```", page, re.DOTALL)]
+
+
 class AlertsTest(unittest.TestCase):
     def test_each_says_how_bad_it_is_what_it_is_and_what_to_do(self):
         self.assertGreaterEqual(len(ALERTS), 12)
@@ -101,7 +106,7 @@ class NamesTest(unittest.TestCase):
         documented = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/metrics.md").read_text(), re.MULTILINE))
         self.assertGreater(len(documented), 60)
         recorded = {rule["record"] for rule in RECORDED}
-        for query in QUERIES + [rule["expr"] for rule in ALERTS + RECORDED]:
+        for query in QUERIES + [rule["expr"] for rule in ALERTS + RECORDED] + runbook_queries():
             for name in re.findall(r"[a-z_]+:[a-z0-9_:]+", query):
                 self.assertIn(name, recorded, query)
             plain = re.sub(r"[a-z_]+:[a-z0-9_:]+", "", re.sub('"[^"]*"', "", query))

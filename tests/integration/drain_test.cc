@@ -18,7 +18,7 @@ using ::testing::HasSubstr;
 constexpr int64_t kSteps = 250;
 constexpr int64_t kStepOfSignal = 30;
 constexpr absl::Duration kGrace = absl::Seconds(10);             // of dropbp-worker by default
-constexpr absl::Duration kCoordinatorGrace = absl::Seconds(15);  // as docs/security.md promises
+constexpr absl::Duration kCoordinatorGrace = absl::Seconds(15);  // as docs/api.md promises
 
 class DrainTest : public ClusterTest {
  protected:
