@@ -1,0 +1,51 @@
+#include "worker/data/packing.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "core/base/philox.h"
+
+namespace dropbp::data {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+TEST(PackRowsTest, FillsTheFullestRowThatHasRoom) {
+  // Longest first: 6 | 5 | 4 beside the 6 | 3 beside the 5 | 2 beside those.
+  const std::vector<int64_t> lengths = {3, 6, 2, 5, 4};
+  EXPECT_THAT(PackRows(lengths, 10), ElementsAre(ElementsAre(0, 2, 3), ElementsAre(1, 4)));
+}
+
+TEST(PackRowsTest, GivesASampleThatFillsARowARowOfItsOwn) {
+  EXPECT_THAT(PackRows(std::vector<int64_t>{4, 4, 1}, 4),
+              ElementsAre(ElementsAre(0), ElementsAre(1), ElementsAre(2)));
+  EXPECT_THAT(PackRows({}, 4), IsEmpty());
+}
+
+TEST(PackRowsTest, HoldsEverySampleOnceAndNoRowIsTooLong) {
+  PhiloxStream random(1, 0, 0);
+  std::vector<int64_t> lengths(2000);
+  for (int64_t& length : lengths) length = 1 + random.Below(512);
+  const auto rows = PackRows(lengths, 512);
+  std::vector<int64_t> seen;
+  for (const std::vector<int64_t>& row : rows) {
+    int64_t tokens = 0;
+    for (const int64_t sample : row) tokens += lengths[sample];
+    EXPECT_LE(tokens, 512);
+    seen.insert(seen.end(), row.begin(), row.end());
+  }
+  std::sort(seen.begin(), seen.end());
+  std::vector<int64_t> all(lengths.size());
+  std::iota(all.begin(), all.end(), 0);
+  EXPECT_EQ(seen, all);
+  // Best fit keeps padding below a few per cent on such lengths.
+  const int64_t tokens = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
+  EXPECT_GT(static_cast<double>(tokens), 0.97 * 512 * static_cast<double>(rows.size()));
+}
+
+}  // namespace
+}  // namespace dropbp::data
