@@ -55,93 +55,61 @@ absl::Status JobClient::Retry(const RetryPolicy& policy, absl::Time deadline,
   });
 }
 
-absl::Status JobClient::CheckHealth(absl::Duration timeout) {
+absl::StatusOr<grpc::health::v1::HealthCheckResponse> JobClient::CheckHealth(
+    absl::Duration timeout) {
   grpc::health::v1::HealthCheckResponse response;
   RETURN_IF_ERROR(
       Call([&](grpc::ClientContext& context) { return health_->Check(&context, {}, &response); },
            timeout));
-  if (response.status() == grpc::health::v1::HealthCheckResponse::SERVING) return absl::OkStatus();
+  if (response.status() == grpc::health::v1::HealthCheckResponse::SERVING) return response;
   return absl::UnavailableError(absl::StrCat(
       "it says ", grpc::health::v1::HealthCheckResponse::ServingStatus_Name(response.status())));
 }
 
-absl::StatusOr<v1::Job> JobClient::CreateJob(v1::CreateJobRequest request) {
-  if (request.request_id().empty()) request.set_request_id(RandomHex(16));
-  v1::Job job;
+template <typename Stub, typename Request, typename Response>
+absl::StatusOr<Response> JobClient::CallUnary(
+    Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+    const Request& request) {
+  Response response;
   RETURN_IF_ERROR(Retry(settings_.retry, absl::InfiniteFuture(), [&] {
     return Call(
-        [&](grpc::ClientContext& context) { return jobs_->CreateJob(&context, request, &job); },
-        settings_.call_timeout);
-  }));
-  return job;
-}
-
-absl::StatusOr<v1::PlanJobResponse> JobClient::PlanJob(const v1::PlanJobRequest& request) {
-  v1::PlanJobResponse response;
-  RETURN_IF_ERROR(Retry(settings_.retry, absl::InfiniteFuture(), [&] {
-    return Call(
-        [&](grpc::ClientContext& context) { return jobs_->PlanJob(&context, request, &response); },
+        [&](grpc::ClientContext& context) { return (stub.*method)(&context, request, &response); },
         settings_.call_timeout);
   }));
   return response;
+}
+
+absl::StatusOr<v1::Job> JobClient::CreateJob(v1::CreateJobRequest request) {
+  if (request.request_id().empty()) request.set_request_id(RandomHex(16));
+  return CallUnary(*jobs_, &v1::JobService::Stub::CreateJob, request);
+}
+
+absl::StatusOr<v1::PlanJobResponse> JobClient::PlanJob(const v1::PlanJobRequest& request) {
+  return CallUnary(*jobs_, &v1::JobService::Stub::PlanJob, request);
 }
 
 absl::StatusOr<v1::Job> JobClient::GetJob(const std::string& job_id) {
   v1::GetJobRequest request;
   request.set_job_id(job_id);
-  v1::Job job;
-  RETURN_IF_ERROR(Retry(settings_.retry, absl::InfiniteFuture(), [&] {
-    return Call(
-        [&](grpc::ClientContext& context) { return jobs_->GetJob(&context, request, &job); },
-        settings_.call_timeout);
-  }));
-  return job;
+  return CallUnary(*jobs_, &v1::JobService::Stub::GetJob, request);
 }
 
 absl::StatusOr<v1::ListJobsResponse> JobClient::ListJobs(const v1::ListJobsRequest& request) {
-  v1::ListJobsResponse response;
-  RETURN_IF_ERROR(Retry(settings_.retry, absl::InfiniteFuture(), [&] {
-    return Call(
-        [&](grpc::ClientContext& context) { return jobs_->ListJobs(&context, request, &response); },
-        settings_.call_timeout);
-  }));
-  return response;
+  return CallUnary(*jobs_, &v1::JobService::Stub::ListJobs, request);
 }
 
 absl::StatusOr<v1::Job> JobClient::CancelJob(const std::string& job_id) {
   v1::CancelJobRequest request;
   request.set_job_id(job_id);
-  v1::Job job;
-  RETURN_IF_ERROR(Retry(settings_.retry, absl::InfiniteFuture(), [&] {
-    return Call(
-        [&](grpc::ClientContext& context) { return jobs_->CancelJob(&context, request, &job); },
-        settings_.call_timeout);
-  }));
-  return job;
+  return CallUnary(*jobs_, &v1::JobService::Stub::CancelJob, request);
 }
 
 absl::StatusOr<v1::ListWorkersResponse> JobClient::ListWorkers() {
-  v1::ListWorkersResponse response;
-  RETURN_IF_ERROR(Retry(settings_.retry, absl::InfiniteFuture(), [&] {
-    return Call(
-        [&](grpc::ClientContext& context) {
-          return cluster_->ListWorkers(&context, {}, &response);
-        },
-        settings_.call_timeout);
-  }));
-  return response;
+  return CallUnary(*cluster_, &v1::ClusterService::Stub::ListWorkers, v1::ListWorkersRequest());
 }
 
 absl::StatusOr<v1::Worker> JobClient::DrainWorker(const v1::DrainWorkerRequest& request) {
-  v1::Worker worker;
-  RETURN_IF_ERROR(Retry(settings_.retry, absl::InfiniteFuture(), [&] {
-    return Call(
-        [&](grpc::ClientContext& context) {
-          return cluster_->DrainWorker(&context, request, &worker);
-        },
-        settings_.call_timeout);
-  }));
-  return worker;
+  return CallUnary(*cluster_, &v1::ClusterService::Stub::DrainWorker, request);
 }
 
 }  // namespace dropbp::client

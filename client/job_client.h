@@ -41,9 +41,9 @@ class JobClient {
   static absl::StatusOr<std::unique_ptr<JobClient>> Open(JobClientSettings settings,
                                                          StopToken& stop);
 
-  // Asks once, for no longer than `timeout`: a probe tries again by itself. UNAVAILABLE without an
-  // answer, or if the coordinator is stopping.
-  absl::Status CheckHealth(absl::Duration timeout);
+  // Asks once, for no longer than `timeout`: a probe tries again by itself. SERVING, or UNAVAILABLE
+  // without an answer or if the coordinator is stopping.
+  absl::StatusOr<grpc::health::v1::HealthCheckResponse> CheckHealth(absl::Duration timeout);
 
   // With an empty request_id a random one is sent, so that a retry cannot create a second job.
   absl::StatusOr<v1::Job> CreateJob(v1::CreateJobRequest request);
@@ -87,6 +87,12 @@ class JobClient {
                     absl::Duration timeout);
   absl::Status Retry(const RetryPolicy& policy, absl::Time deadline,
                      const std::function<absl::Status()>& call);
+  // A unary method of a stub, with retries.
+  template <typename Stub, typename Request, typename Response>
+  absl::StatusOr<Response> CallUnary(Stub& stub,
+                                     grpc::Status (Stub::*method)(grpc::ClientContext*,
+                                                                  const Request&, Response*),
+                                     const Request& request);
   absl::Status ToStatus(const grpc::Status& status) const;
 
   absl::Status WatchOnce(const v1::WatchJobRequest& request, absl::Time deadline,

@@ -1,5 +1,6 @@
 #include "client/commands/command.h"
 #include "client/commands/commands.h"
+#include "client/json.h"
 
 namespace dropbp::client {
 namespace {
@@ -10,8 +11,12 @@ struct Options {
 
 absl::StatusOr<ExitCode> Health(Session& session, const Options& options) {
   ASSIGN_OR_RETURN(auto client, session.Connect());
-  RETURN_IF_ERROR(client->CheckHealth(absl::Seconds(options.timeout_seconds)));
-  session.out().stream << (session.json() ? "{\"status\": \"SERVING\"}" : "SERVING") << std::endl;
+  ASSIGN_OR_RETURN(const auto answer, client->CheckHealth(absl::Seconds(options.timeout_seconds)));
+  if (session.json()) {
+    PrintJson(answer, session.out());
+  } else {
+    session.out().stream << "SERVING" << std::endl;
+  }
   return ExitCode::kOk;
 }
 

@@ -68,8 +68,8 @@ MetricTable ServiceMetrics() {
       {"dropbp_workers_lost_total",
        kCounter,
        {},
-       "Workers whose lease ran out since the coordinator started, those that were stopped on "
-       "purpose included."},
+       "Workers whose lease ran out since the coordinator started. One that was stopped, and whose "
+       "trainers had ended, is not counted."},
       {"dropbp_worker_last_seen_timestamp_seconds",
        kGauge,
        {"worker"},

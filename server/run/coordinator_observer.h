@@ -21,7 +21,7 @@ class CoordinatorObserver {
   // A gang is being rebuilt; `charged` to the job's max_restarts or not.
   virtual void OnRestart(bool /*charged*/) {}
   virtual void OnEnd(JobState /*state*/) {}
-  // A worker's lease ran out.
+  // A worker's lease ran out, and it had not been stopped in good order.
   virtual void OnWorkerLost() {}
   // Rank 0 of some job reported a step that was not counted before.
   virtual void OnStep(int64_t /*tokens*/, bool /*finite*/) {}

@@ -49,11 +49,15 @@ void Coordinator::ForgivePause(absl::Duration pause) {
 
 void Coordinator::DropLostWorkers(absl::Time now) {
   for (const std::string& worker_id : workers_.Expired(now, options_.lease)) {
-    const std::string why =
-        absl::StrCat("Worker '", worker_id, "' was not heard for ",
-                     absl::FormatDuration(options_.lease), " and counts as lost.");
-    spdlog::warn("{}", why);
-    options_.observer->OnWorkerLost();
+    std::string why = absl::StrCat("Worker '", worker_id, "' was stopped.");
+    if (workers_.Find(worker_id)->left()) {
+      spdlog::info("{}", why);
+    } else {
+      why = absl::StrCat("Worker '", worker_id, "' was not heard for ",
+                         absl::FormatDuration(options_.lease), " and counts as lost.");
+      spdlog::warn("{}", why);
+      options_.observer->OnWorkerLost();
+    }
     const absl::Status status = LoseWorker(worker_id, why);
     if (!status.ok()) spdlog::error("{}", status.ToString());
   }

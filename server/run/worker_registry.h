@@ -47,6 +47,8 @@ struct KnownWorker {
   const std::string& id() const { return hello.worker_id(); }
   bool connected() const { return outbox != nullptr; }
   bool draining() const { return leaving || drained; }
+  // It said that it goes, and all of its trainers have ended: its silence is no loss.
+  bool left() const { return leaving && uses.empty(); }
 };
 
 // Not thread-safe. Pointers to workers are valid until the worker is removed.

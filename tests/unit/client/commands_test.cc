@@ -8,6 +8,7 @@
 #include "absl/strings/str_split.h"
 #include "core/base/files.h"
 #include "core/job/job_fields.h"
+#include "grpc/health/v1/health.pb.h"
 #include "tests/unit/client/commands_fixture.h"
 
 namespace dropbp::client {
@@ -281,7 +282,9 @@ TEST_F(CommandsTest, HealthSaysThatTheCoordinatorServes) {
   const CommandResult result = Dropbp("health");
   EXPECT_EQ(result.code, ExitCode::kOk) << result.err;
   EXPECT_EQ(result.out, "SERVING\n");
-  EXPECT_EQ(Dropbp("health --output json").out, "{\"status\": \"SERVING\"}\n");
+  EXPECT_EQ(
+      FromJson<grpc::health::v1::HealthCheckResponse>(Dropbp("health --output json").out).status(),
+      grpc::health::v1::HealthCheckResponse::SERVING);
 }
 
 // A server between "stop" and its end, as long as the test likes.

@@ -9,8 +9,19 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
+struct LossCounter : CoordinatorObserver {
+  void OnWorkerLost() override { ++lost; }
+  int lost = 0;
+};
+
 class DrainTest : public ClusterTest {
  protected:
+  DrainTest() {
+    options_.observer = &counter_;
+    Crash();
+  }
+  ~DrainTest() override { coordinator_.reset(); }
+
   // SIGTERM of the agent's process.
   void Leave(TestAgent& agent, double grace_seconds = 7) {
     v1::SessionRequest frame;
@@ -36,6 +47,7 @@ class DrainTest : public ClusterTest {
   }
   bool Draining(size_t worker) { return coordinator_->ListWorkers().at(worker).draining(); }
 
+  LossCounter counter_;
   TestAgent a_{"a", 11, 2};
   TestAgent b_{"b", 22, 2};
 };
@@ -147,6 +159,23 @@ TEST_F(DrainTest, ARestartedAgentIsInUseAgain) {
   a_.set_incarnation(12);
   a_.Connect(*coordinator_);
   EXPECT_FALSE(Draining(0));
+}
+
+TEST_F(DrainTest, AWorkerThatWasStoppedIsForgottenAndCountsAsLostOnlyWithTrainersLeft) {
+  for (const bool in_good_order : {true, false}) {
+    a_.Connect(*coordinator_);
+    const std::string job = in_good_order ? "first" : "second";
+    SubmitAndRun(job, a_);
+    Leave(a_);
+    Stopped(a_, job, 1, 0);
+    if (in_good_order) Stopped(a_, job, 1, 1);
+    a_.Disconnect(*coordinator_);
+    AdvanceTime(options_.lease + absl::Seconds(2));
+    EXPECT_THAT(coordinator_->ListWorkers(), IsEmpty());
+    EXPECT_EQ(counter_.lost, in_good_order ? 0 : 1);
+    EXPECT_TRUE(coordinator_->CancelJob(job).ok());
+    a_.set_incarnation(12);
+  }
 }
 
 TEST_F(DrainTest, APersonDrainsAWorkerAndTakesItBack) {

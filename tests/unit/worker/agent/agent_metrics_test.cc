@@ -136,6 +136,12 @@ TEST_F(AgentMetricsTest, ExposeEveryFamilyOfTheTable) {
   }
 }
 
+TEST_F(AgentMetricsTest, SayWhyTheyCannotBeServed) {
+  const absl::Status status = MetricsServer::Start(server_.address(), *agent_).status();
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("--metrics-listen " + server_.address()));
+}
+
 TEST(GpuMonitorTest, ReadsEachGpu) {
   const std::vector<Gpu> gpus = FindGpus();
   if (gpus.empty()) GTEST_SKIP() << "no NVIDIA GPU here";
@@ -148,23 +154,6 @@ TEST(GpuMonitorTest, ReadsEachGpu) {
     EXPECT_GT(reading->temperature_celsius.value_or(20), 0);
   }
   EXPECT_FALSE(monitor->Read("GPU-00000000-0000-0000-0000-000000000000").has_value());
-}
-
-TEST(MetricsServerTest, SaysWhyItCannotListen) {
-  TempFolder folder;
-  GatewayServer server;
-  WriteText(folder / "models/tiny/config.json", "{}");
-  AgentOptions options;
-  options.coordinator = server.address();
-  options.worker_id = "node";
-  options.models_dir = folder / "models";
-  options.work_dir = folder / "work";
-  options.device = "cpu";
-  options.trainer = BinFolder() + "/dropbp-test-trainer";
-  const auto agent = Agent::Create(options, BinFolder() + "/dropbp-worker").value();
-  const absl::Status status = MetricsServer::Start(server.address(), *agent).status();
-  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
-  EXPECT_THAT(std::string(status.message()), HasSubstr("--metrics-listen " + server.address()));
 }
 
 }  // namespace
