@@ -118,17 +118,21 @@ void AddDropbp(std::vector<JobField>& fields) {
       {RangeBelow("dropbp.drop_rate", REAL(dropbp.drop_rate), 0, 1,
                   "Target share of the units' backward FLOPs to drop; 0: plain training."),
        Choice("dropbp.allocation", TEXT(dropbp.allocation),
-              {"uniform", "quadratic", "linear", "neyman"},
-              "How the target is shared out among the units; all but uniform drop sensitive units "
-              "less: quadratic minimises the sum of S_u p_u^2, linear that of S_u p_u, neyman the "
+              {"depth", "uniform", "quadratic", "linear", "neyman"},
+              "How the target is shared out among the units. depth: each row keeps the layers from "
+              "a drawn height up, so that gradients of kept units are exact; no sensitivities are "
+              "measured. uniform: one rate for all. The others drop sensitive units less: "
+              "quadratic minimises the sum of S_u p_u^2, linear that of S_u p_u, neyman the "
               "variance of rescaled gradients."),
        Range("dropbp.max_unit_rate", REAL(dropbp.max_unit_rate), 0, 1,
              "Largest drop rate of one unit, before rates are rounded; 0: max(0.95, (1 + target) / "
              "2)."),
        Choice(
-           "dropbp.estimator", TEXT(dropbp.estimator), {"paper", "own", "unbiased"},
+           "dropbp.estimator", TEXT(dropbp.estimator),
+           {"by_allocation", "paper", "own", "unbiased"},
            "Rescaling of gradients: none (paper), a unit's own gradient divided by its keep rate "
-           "(own), or the cotangent that enters its branch (unbiased)."),
+           "(own), or the cotangent that enters its branch (unbiased; not with depth, where own "
+           "is unbiased); by_allocation: own for depth, else paper."),
        Choice("dropbp.dropped_update", TEXT(dropbp.dropped_update), {"skip", "advance"},
               "What AdamW does with a parameter whose unit was dropped in every row of a step: "
               "leaves it alone (skip), or takes its gradient as zero (advance).")});
@@ -144,7 +148,7 @@ void AddDropbpMasks(std::vector<JobField>& fields) {
            "(single); auto: balanced for lora, shared for full."),
        Range("dropbp.mask_groups", WHOLE(dropbp.mask_groups), 0, 4096,
              "Groups of sequences within a micro-batch that have a mask row each; a divisor of "
-             "training.micro_batch_size; 0: the largest divisor up to 4 for balanced, else 1."),
+             "training.micro_batch_size; 0: the largest divisor up to 8 for balanced, else 1."),
        Choice("dropbp.schedule", TEXT(dropbp.schedule), {"constant", "ramp", "anneal"},
               "Course of the target: constant, rising from 0 over the first steps (ramp), or "
               "falling to 0 over the last (anneal)."),

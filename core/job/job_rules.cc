@@ -150,6 +150,10 @@ void CheckDropbp(const JobSpec& spec, std::vector<FieldViolation>& out) {
         "dropbp.max_unit_rate", FormatNumber(cap),
         absl::StrCat("0, or dropbp.drop_rate = ", FormatNumber(spec.dropbp.drop_rate), " to 1")));
   }
+  if (spec.dropbp.allocation == "depth" && spec.dropbp.estimator == "unbiased") {
+    out.push_back(Violation("dropbp.estimator", "\"unbiased\" with allocation depth",
+                            "by_allocation, paper or own; with depth own is unbiased"));
+  }
   const int64_t groups = spec.dropbp.mask_groups;
   if (groups != 0 && spec.training.micro_batch_size % groups != 0) {
     out.push_back(Violation("dropbp.mask_groups", absl::StrCat(groups),

@@ -29,8 +29,18 @@ int64_t TotalSteps(const JobSpec& spec, int64_t samples) {
   return std::max<int64_t>(1, static_cast<int64_t>(steps));
 }
 
+std::string ResolvedEstimator(const JobSpec& spec) {
+  if (spec.dropbp.estimator != "by_allocation") return spec.dropbp.estimator;
+  return spec.dropbp.allocation == "depth" ? "own" : "paper";
+}
+
+bool NeedsSensitivities(const JobSpec& spec) {
+  return spec.dropbp.drop_rate > 0 && spec.dropbp.allocation != "uniform" &&
+         spec.dropbp.allocation != "depth";
+}
+
 int64_t ProbeStep(const JobSpec& spec, int64_t total_steps) {
-  if (spec.dropbp.drop_rate <= 0 || spec.dropbp.allocation == "uniform") return -1;
+  if (!NeedsSensitivities(spec)) return -1;
   return static_cast<int64_t>(
       std::floor(spec.dropbp.probe_at * static_cast<double>(total_steps) + kSlack));
 }

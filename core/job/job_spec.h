@@ -41,16 +41,16 @@ struct TrainingSpec {
 };
 
 struct DropbpSpec {
-  double drop_rate = 0.5;                // target share of backward FLOPs dropped
-  std::string allocation = "quadratic";  // uniform | quadratic | linear | neyman
-  std::string masks = "auto";            // auto | shared | balanced | single
-  int64_t mask_groups = 0;               // groups of sequences in a micro-batch; 0: automatic
-  std::string estimator = "paper";       // paper | own | unbiased
-  std::string dropped_update = "skip";   // skip | advance
-  std::string schedule = "constant";     // constant | ramp | anneal
-  double schedule_share = 0.2;           // share of all steps that ramp or anneal takes
-  double probe_at = 0.1;                 // share of all steps
-  int64_t probe_every = 0;               // steps between later probes; 0: only one probe
+  double drop_rate = 0.5;                   // target share of backward FLOPs dropped
+  std::string allocation = "depth";         // depth | uniform | quadratic | linear | neyman
+  std::string masks = "auto";               // auto | shared | balanced | single
+  int64_t mask_groups = 0;                  // groups of sequences in a micro-batch; 0: automatic
+  std::string estimator = "by_allocation";  // by_allocation | paper | own | unbiased
+  std::string dropped_update = "skip";      // skip | advance
+  std::string schedule = "constant";        // constant | ramp | anneal
+  double schedule_share = 0.2;              // share of all steps that ramp or anneal takes
+  double probe_at = 0.1;                    // share of all steps
+  int64_t probe_every = 0;                  // steps between later probes; 0: only one probe
   int64_t probe_samples = 1;
   double max_unit_rate = 0;  // 0: max(0.95, (1 + target) / 2), target: of the plan's stage
 };
@@ -77,6 +77,13 @@ struct JobSpec {
 // Mask mode after `auto` is resolved: "balanced" for lora, "shared" for full.
 std::string ResolvedMasks(const JobSpec& spec);
 
+// Estimator after `by_allocation` is resolved: "own" for depth, "paper" for every other allocation.
+std::string ResolvedEstimator(const JobSpec& spec);
+
+// Whether drop rates follow from measured sensitivities: something is dropped, and the allocation
+// is quadratic, linear or neyman.
+bool NeedsSensitivities(const JobSpec& spec);
+
 // Micro-batches of one optimizer step over all ranks: global_batch_size / micro_batch_size.
 int64_t MicroBatchesPerStep(const JobSpec& spec);
 
@@ -88,7 +95,7 @@ inline constexpr int64_t kMostSteps = 10'000'000;
 int64_t TotalSteps(const JobSpec& spec, int64_t samples);
 
 // Step before which the first sensitivity probe runs: floor(probe_at * total); -1 if the job has
-// none (drop rate 0 or uniform allocation).
+// none (see NeedsSensitivities).
 int64_t ProbeStep(const JobSpec& spec, int64_t total_steps);
 
 }  // namespace dropbp

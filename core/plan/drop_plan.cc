@@ -195,6 +195,11 @@ uint64_t PlanHash(const DropPlan& plan) {
   Fnv1a64 hash;
   hash.Number(static_cast<uint64_t>(plan.version)).Number(static_cast<uint64_t>(plan.first_step));
   for (uint32_t rate : plan.keep_rates) hash.Number(rate);
+  if (plan.nested()) {
+    hash.Number(static_cast<uint64_t>(plan.block.rows))
+        .Number(static_cast<uint64_t>(plan.block.groups))
+        .Number(static_cast<uint64_t>(plan.block.kept_layers));
+  }
   return hash.hash();
 }
 

@@ -1,6 +1,6 @@
-// Drop rates made ready for drawing: integer keep rates whose sum over each stratum is a whole
-// number of units, so that every mask row keeps the same number of units of each stratum and every
-// step costs the same.
+// Drop rates made ready for drawing, in integers. For the ruler their sum over each stratum is a
+// whole number of units, so that every mask row keeps the same number of units of each stratum and
+// every step costs the same.
 #pragma once
 
 #include <cstdint>
@@ -15,14 +15,28 @@ namespace dropbp {
 // Keep rates are integers in units of 2^-24.
 inline constexpr uint32_t kKeepOne = 1u << 24;
 
+// How nested masks (nested_masks.h) arrange the rows of one rank's step; rows is 0 for the ruler.
+struct NestedBlock {
+  int32_t rows = 0;         // micro-steps * groups
+  int32_t groups = 1;       // of one micro-batch
+  int64_t kept_layers = 0;  // over all rows
+
+  bool operator==(const NestedBlock&) const = default;
+};
+
 struct DropPlan {
   int32_t version = 1;
   int64_t first_step = 0;
   double target = 0;   // as asked
-  double planned = 0;  // by backward FLOPs, after rounding; realised exactly in every row
-  std::vector<uint32_t> keep_rates = {};      // v_u, by unit
-  std::vector<int32_t> unit_stratum = {};     // stratum of each unit
-  std::vector<int32_t> kept_in_stratum = {};  // n_s: units kept in every row, by stratum
+  double planned = 0;  // by backward FLOPs, after rounding; realised exactly in every row (the
+                       // ruler) or in every step of a rank with several rows (nested)
+  std::vector<uint32_t> keep_rates = {};   // v_u, by unit
+  std::vector<int32_t> unit_stratum = {};  // stratum of each unit
+  std::vector<int32_t> kept_in_stratum =
+      {};  // the ruler's n_s: units kept in every row, by stratum
+  NestedBlock block = {};
+
+  bool nested() const { return block.rows > 0; }
 
   double DropRate(size_t unit) const {
     return 1.0 - static_cast<double>(keep_rates[unit]) / kKeepOne;

@@ -1,9 +1,12 @@
 #include "core/plan/mask_plan.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "core/base/check.h"
 #include "core/base/philox.h"
+#include "core/plan/nested_masks.h"
 
 namespace dropbp {
 namespace {
@@ -33,12 +36,29 @@ MaskPlan::MaskPlan(DropPlan plan, uint64_t seed, int rows)
     : plan_(std::move(plan)), seed_(seed), rows_(rows), units_of_(plan_.kept_in_stratum.size()) {
   DROPBP_CHECK(rows >= 1);
   DROPBP_CHECK_EQ(plan_.keep_rates.size(), plan_.unit_stratum.size());
+  if (plan_.nested()) {
+    DROPBP_CHECK_EQ(rows % plan_.block.rows, 0);
+    return;
+  }
   for (size_t unit = 0; unit < plan_.unit_stratum.size(); ++unit) {
     units_of_[static_cast<size_t>(plan_.unit_stratum[unit])].push_back(static_cast<int32_t>(unit));
   }
 }
 
 std::vector<MaskRow> MaskPlan::Draw(int64_t step) const {
+  return plan_.nested() ? DrawNested(step) : DrawByRuler(step);
+}
+
+std::vector<MaskRow> MaskPlan::DrawNested(int64_t step) const {
+  std::vector<MaskRow> rows;
+  for (uint32_t block = 0; rows.size() < static_cast<size_t>(rows_); ++block) {
+    std::vector<MaskRow> drawn = DrawNestedBlock(plan_, seed_, step, block);
+    std::move(drawn.begin(), drawn.end(), std::back_inserter(rows));
+  }
+  return rows;
+}
+
+std::vector<MaskRow> MaskPlan::DrawByRuler(int64_t step) const {
   std::vector<MaskRow> rows(static_cast<size_t>(rows_), MaskRow(plan_.keep_rates.size()));
   for (size_t stratum = 0; stratum < units_of_.size(); ++stratum) {
     PhiloxStream random(seed_, static_cast<uint64_t>(step),

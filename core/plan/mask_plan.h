@@ -1,7 +1,8 @@
-// Masks as a pure function of (seed, plan, step, rows): "the ruler", systematic sampling with
-// random order and stratified offsets. Integer arithmetic only.
+// Masks as a pure function of (seed, plan, step, rows), in integer arithmetic only: nested masks
+// where the plan is nested (nested_masks.h), else "the ruler", systematic sampling with random
+// order and stratified offsets.
 //
-// Protocol, for one optimizer step with `rows` rows, stratum by stratum:
+// Protocol of the ruler, for one optimizer step with `rows` rows, stratum by stratum:
 //   a. permute the stratum's units (Philox, Fisher-Yates) and lay them end to end as segments of
 //      length keep_rate;
 //   b. draw one offset x in [0, 2^24); row r's ruler has its marks at
@@ -25,7 +26,7 @@ using MaskRow = std::vector<bool>;
 
 class MaskPlan {
  public:
-  // `rows` >= 1: mask rows of one optimizer step.
+  // `rows` >= 1: mask rows of one optimizer step; a nested plan: a multiple of its block's.
   MaskPlan(DropPlan plan, uint64_t seed, int rows);
 
   // All rows of one optimizer step, in row order.
@@ -35,6 +36,9 @@ class MaskPlan {
   int rows() const { return rows_; }
 
  private:
+  std::vector<MaskRow> DrawByRuler(int64_t step) const;
+  std::vector<MaskRow> DrawNested(int64_t step) const;
+
   DropPlan plan_;
   uint64_t seed_;
   int rows_;
@@ -43,8 +47,11 @@ class MaskPlan {
 
 // Groups that a micro-batch's sequences are divided into, in order and of equal size; each has a
 // mask row of its own. dropbp.mask_groups, or if that is 0 the largest divisor of micro_batch_size
-// up to 4 for balanced masks, else 1.
+// up to 8 for balanced masks, else 1.
 int MaskGroups(const JobSpec& spec);
+
+// Rows that one rank uses in one optimizer step: micro-steps (1 if masks are single) times groups.
+int MaskRowsOfRank(const JobSpec& spec);
 
 // Rows one optimizer step draws: groups times, by the resolved mask mode, the micro-batches over
 // all ranks (balanced), the micro-steps (shared), or 1 (single).

@@ -8,7 +8,7 @@ namespace dropbp {
 namespace {
 
 // Up to so many rows a micro-batch costs no speed, see docs/method.md.
-constexpr int64_t kMostGroups = 4;
+constexpr int64_t kMostGroups = 8;
 
 int MicroSteps(const JobSpec& spec) {
   return static_cast<int>(MicroBatchesPerStep(spec) / spec.resources.ranks);
@@ -29,6 +29,10 @@ int MaskGroups(const JobSpec& spec) {
   int64_t groups = std::min(kMostGroups, spec.training.micro_batch_size);
   while (spec.training.micro_batch_size % groups != 0) --groups;
   return static_cast<int>(groups);
+}
+
+int MaskRowsOfRank(const JobSpec& spec) {
+  return (ResolvedMasks(spec) == "single" ? 1 : MicroSteps(spec)) * MaskGroups(spec);
 }
 
 int MaskRows(const JobSpec& spec) { return DrawingMicroBatches(spec) * MaskGroups(spec); }

@@ -78,8 +78,10 @@ int64_t WeightBytes(const ModelShape& shape, const JobSpec& spec, int64_t dtype_
 int64_t ActivationBytes(const ModelShape& shape, const JobSpec& spec, const LayerTable& table,
                         const DropPlan& plan, int64_t dtype_bytes) {
   double by_token = 0;
+  // A micro-batch with one nested row may keep all layers; several rows keep the mean between them.
+  const bool all = plan.nested() && plan.block.groups == 1 && plan.target > 0;
   for (size_t unit = 0; unit < table.units.size(); ++unit) {
-    by_token += (1 - plan.DropRate(unit)) *
+    by_token += (all ? 1 : 1 - plan.DropRate(unit)) *
                 static_cast<double>(KeptBytes(table.units[unit].kind, shape, spec, dtype_bytes));
   }
   const int64_t tokens = spec.training.micro_batch_size * spec.dataset.max_length;
@@ -102,7 +104,7 @@ int64_t HeadBytes(const ModelShape& shape, const JobSpec& spec, const ComputeSit
 
 int64_t ProbeBytes(const ModelShape& shape, const JobSpec& spec, const LayerTable& table,
                    int64_t dtype_bytes) {
-  if (spec.dropbp.drop_rate <= 0 || spec.dropbp.allocation == "uniform") return 0;
+  if (!NeedsSensitivities(spec)) return 0;
   int64_t by_token = 0;
   for (const Unit& unit : table.units) by_token += KeptBytes(unit.kind, shape, spec, dtype_bytes);
   const auto units = static_cast<int64_t>(table.units.size());

@@ -5,6 +5,8 @@
 #include <map>
 
 #include "core/plan/allocate.h"
+#include "core/plan/mask_plan.h"
+#include "core/plan/nested_masks.h"
 
 namespace dropbp {
 namespace {
@@ -89,6 +91,10 @@ std::vector<PlanStage> PlanStages(const JobSpec& spec, int64_t total_steps) {
 absl::StatusOr<DropPlan> MakeStagePlan(const LayerTable& table, const JobSpec& spec,
                                        const PlanStage& stage,
                                        absl::Span<const double> sensitivities) {
+  if (spec.dropbp.allocation == "depth") {
+    return MakeNestedPlan(table, MaskRowsOfRank(spec), MaskGroups(spec), stage.target,
+                          stage.version, stage.first_step);
+  }
   ASSIGN_OR_RETURN(const Allocator wanted, ParseAllocator(spec.dropbp.allocation));
   const std::vector<int64_t> costs = UnitCosts(table);
   const std::vector<double> none(costs.size(), 0.0);

@@ -7,7 +7,8 @@
 namespace dropbp {
 
 // Probability that a unit is kept in at least one of the `rows` mask rows of an optimizer step:
-// min(1, rows * q_u). Exact for the ruler, whose marks of all rows together lie 1 / rows apart.
+// min(1, rows * q_u). Exact for the ruler, whose marks of all rows together lie 1 / rows apart. For
+// nested masks the same block by block, but for the rows that are moved to meet the budget.
 double LiveProbability(const DropPlan& plan, size_t unit, int rows);
 
 // Trainable elements whose gradients one optimizer step holds and sends, in expectation: those of

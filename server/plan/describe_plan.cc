@@ -22,12 +22,12 @@ v1::DropPlan DescribePlan(const JobSpec& spec, const LayerTable& table, const Dr
   message.set_target_drop_rate(plan.target);
   message.set_planned_drop_rate(plan.planned);
   message.set_speed_limit(SpeedLimit(table, plan, supervised_share));
-  message.set_allocation("uniform");
+  message.set_allocation(plan.nested() ? "depth" : "uniform");
   message.set_masks(ResolvedMasks(spec));
   message.set_masks_reason(MasksReason(spec));
   message.set_rows(MaskRows(spec));
   message.set_mask_groups(MaskGroups(spec));
-  message.set_estimator(spec.dropbp.estimator);
+  message.set_estimator(ResolvedEstimator(spec));
   message.set_dropped_update(spec.dropbp.dropped_update);
   message.set_schedule(spec.dropbp.schedule);
   for (size_t i = 0; i < table.units.size(); ++i) {

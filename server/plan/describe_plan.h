@@ -8,7 +8,8 @@
 
 namespace dropbp::server {
 
-// Everything about one plan but its stages and what a probe found; `allocation` is uniform.
+// Everything about one plan but its stages and what a probe found; `allocation` is depth or
+// uniform.
 // `supervised_share`: share of the tokens that carry loss.
 v1::DropPlan DescribePlan(const JobSpec& spec, const LayerTable& table, const DropPlan& plan,
                           double supervised_share);

@@ -39,6 +39,7 @@ bool RunOracle(const std::string& script, const std::string& arguments) {
 
 JobSpec Spec() {
   JobSpec spec;
+  spec.dropbp.allocation = "quadratic";
   spec.dtype = "fp32";
   spec.dataset.max_length = 32;
   spec.training.steps = kSteps;

@@ -65,6 +65,7 @@ absl::StatusOr<std::string> TinyModel() {
 
 JobSpec TinyJob() {
   JobSpec spec;
+  spec.dropbp.allocation = "quadratic";
   spec.model = "tiny";
   spec.dtype = "fp32";
   spec.dataset.max_length = 64;

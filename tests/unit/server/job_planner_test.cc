@@ -17,6 +17,7 @@ using ::testing::HasSubstr;
 
 JobSpec Spec() {
   JobSpec spec;
+  spec.dropbp.allocation = "quadratic";
   spec.model = "tiny";
   spec.training.steps = 3000;
   spec.training.global_batch_size = 8;

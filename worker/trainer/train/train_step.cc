@@ -81,14 +81,14 @@ ForwardMasks TrainStep::MasksOf(int64_t step, const std::vector<MaskRow>& rows,
                                 size_t micro_step) const {
   ForwardMasks masks;
   masks.rows = GroupRows(rows, micro_step);
-  if (parts_.spec.dropbp.estimator == "unbiased") {
+  if (ResolvedEstimator(parts_.spec) == "unbiased") {
     masks.cotangent_scales = KeepScales(parts_.plans->PlanOf(step));
   }
   return masks;
 }
 
 void TrainStep::RescaleOwn(int64_t step, const std::vector<MaskRow>& rows) const {
-  if (parts_.spec.dropbp.estimator != "own") return;
+  if (ResolvedEstimator(parts_.spec) != "own") return;
   const std::vector<double> scales = OwnScales(parts_.plans->PlanOf(step), rows);
   for (const TrainableParameter& parameter : parts_.model->trainable()) {
     at::Tensor gradient = parameter.value.grad();

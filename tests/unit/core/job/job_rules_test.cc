@@ -132,8 +132,17 @@ TEST(ValidateJobSpecTest, WantsMaskGroupsToDivideTheMicroBatch) {
   }
 }
 
+TEST(ValidateJobSpecTest, RefusesToRescaleExactCotangents) {
+  JobSpec spec = LegalSpec();
+  spec.dropbp.estimator = "unbiased";
+  EXPECT_THAT(ValidateJobSpec(spec), ElementsAre(Breaks("dropbp.estimator", "depth")));
+  spec.dropbp.allocation = "neyman";
+  EXPECT_THAT(ValidateJobSpec(spec), IsEmpty());
+}
+
 TEST(ValidateJobSpecTest, BoundsTheNumberOfProbes) {
   JobSpec spec = LegalSpec();
+  spec.dropbp.allocation = "quadratic";
   spec.dropbp.probe_at = 0;
   spec.training.steps = 10 * kMostProbes;
   spec.dropbp.probe_every = 10;
@@ -148,6 +157,7 @@ TEST(ValidateJobSpecTest, BoundsTheNumberOfProbes) {
 
 TEST(CheckProbesTest, CountsFromTheFirstProbe) {
   JobSpec spec = LegalSpec();
+  spec.dropbp.allocation = "quadratic";
   spec.dropbp.probe_every = 1;
   spec.dropbp.probe_at = 0.5;
   EXPECT_FALSE(CheckProbes(spec, 2 * kMostProbes).has_value());

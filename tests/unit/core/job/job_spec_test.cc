@@ -48,6 +48,7 @@ TEST(TotalStepsTest, DoesNotAddAStepForARoundingError) {
 
 TEST(ProbeStepTest, IsTheShareOfAllStepsRoundedDown) {
   JobSpec spec;
+  spec.dropbp.allocation = "quadratic";
   EXPECT_EQ(ProbeStep(spec, 75), 7);
   EXPECT_EQ(ProbeStep(spec, 10), 1);
   EXPECT_EQ(ProbeStep(spec, 9), 0);
@@ -60,8 +61,19 @@ TEST(ProbeStepTest, IsMinusOneWhereNothingDependsOnSensitivities) {
   spec.dropbp.drop_rate = 0;
   EXPECT_EQ(ProbeStep(spec, 100), -1);
   spec.dropbp.drop_rate = 0.5;
-  spec.dropbp.allocation = "uniform";
-  EXPECT_EQ(ProbeStep(spec, 100), -1);
+  for (const char* allocation : {"uniform", "depth"}) {
+    spec.dropbp.allocation = allocation;
+    EXPECT_EQ(ProbeStep(spec, 100), -1);
+  }
+}
+
+TEST(ResolvedEstimatorTest, IsOwnWhereGradientsOfKeptUnitsAreExact) {
+  JobSpec spec;
+  EXPECT_EQ(ResolvedEstimator(spec), "own");
+  spec.dropbp.allocation = "quadratic";
+  EXPECT_EQ(ResolvedEstimator(spec), "paper");
+  spec.dropbp.estimator = "unbiased";
+  EXPECT_EQ(ResolvedEstimator(spec), "unbiased");
 }
 
 }  // namespace

@@ -79,11 +79,11 @@ TEST(MaskRowsTest, GivesEachGroupOfAMicroBatchARowOfItsOwn) {
   }
 }
 
-TEST(MaskRowsTest, ChoosesTheLargestDivisorUpToFourAsGroupsOfBalancedMasks) {
+TEST(MaskRowsTest, ChoosesTheLargestDivisorUpToEightAsGroupsOfBalancedMasks) {
   JobSpec spec = TwoRanksWithThreeMicroSteps("balanced");
   for (const auto& [micro_batch, groups] :
-       {std::pair{1, 1}, std::pair{2, 2}, std::pair{3, 3}, std::pair{4, 4}, std::pair{6, 3},
-        std::pair{7, 1}, std::pair{8, 4}, std::pair{9, 3}, std::pair{10, 2}}) {
+       {std::pair{1, 1}, std::pair{2, 2}, std::pair{3, 3}, std::pair{4, 4}, std::pair{8, 8},
+        std::pair{9, 3}, std::pair{10, 5}, std::pair{11, 1}, std::pair{12, 6}, std::pair{16, 8}}) {
     spec.training.micro_batch_size = micro_batch;
     EXPECT_EQ(MaskGroups(spec), groups) << micro_batch;
   }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/plan/nested_masks.h"
 #include "tests/unit/core/plan/shapes.h"
 
 namespace dropbp {
@@ -22,6 +23,7 @@ ModelShape SmallShape() {
 
 JobSpec SmallJob() {
   JobSpec spec;
+  spec.dropbp.allocation = "quadratic";
   spec.dataset.max_length = 10;
   spec.training.global_batch_size = 3;
   spec.training.micro_batch_size = 3;
@@ -91,6 +93,18 @@ TEST(MemoryEstimateTest, FullTuningHoldsFp32MastersMomentsAndGradientsOfWhatLive
   const MemoryEstimate dropped = Estimate(SmallShape(), spec, 0.5, 2);
   EXPECT_LT(dropped.gradients, kept.gradients);
   EXPECT_EQ(dropped.optimizer, kept.optimizer);
+}
+
+TEST(MemoryEstimateTest, AMicroBatchWithOneNestedRowMayKeepAllLayers) {
+  JobSpec spec = SmallJob();
+  spec.dropbp.allocation = "depth";
+  const LayerTable table = BuildLayerTable(SmallShape(), spec, 10).value();
+  const auto activations = [&](int groups) {
+    const DropPlan plan = MakeNestedPlan(table, 2 * groups, groups, 0.5, 1, 0).value();
+    return EstimateMemory(SmallShape(), spec, table, plan, {.dtype_bytes = 4}).activations;
+  };
+  EXPECT_EQ(activations(1), Estimate(SmallShape(), spec, 0, 4).activations);
+  EXPECT_NEAR(static_cast<double>(activations(2)), static_cast<double>(activations(1)) / 2, 2);
 }
 
 TEST(MemoryEstimateTest, ThePeakHasGradientsBesideActivationsOnlyWithSeveralMicroSteps) {

@@ -18,6 +18,7 @@ using ::testing::SizeIs;
 
 JobSpec Spec(const char* schedule = "constant") {
   JobSpec spec;
+  spec.dropbp.allocation = "quadratic";
   spec.dropbp.drop_rate = 0.8;
   spec.dropbp.schedule = schedule;
   return spec;

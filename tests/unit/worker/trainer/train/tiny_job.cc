@@ -26,6 +26,7 @@ hf::ModelConfig TinyConfig() {
 
 JobSpec TinySpec() {
   JobSpec spec;
+  spec.dropbp.allocation = "quadratic";
   spec.dtype = "fp32";
   spec.dataset.max_length = 16;
   spec.lora.rank = 4;

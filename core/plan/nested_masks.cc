@@ -1,0 +1,145 @@
+#include "core/plan/nested_masks.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/check.h"
+#include "core/base/philox.h"
+
+namespace dropbp {
+namespace {
+
+constexpr int kUnitsPerLayer = 2;
+// Keeps the streams of blocks apart from those of strata (mask_plan.cc).
+constexpr uint32_t kBlockStream = kMaskStream | 1u << 16;
+
+absl::Status CheckTable(const LayerTable& table) {
+  bool pairs = !table.units.empty() && table.units.size() % kUnitsPerLayer == 0;
+  for (size_t u = 0; pairs && u < table.units.size(); ++u) {
+    pairs = table.units[u].layer == static_cast<int64_t>(u) / kUnitsPerLayer;
+  }
+  if (pairs) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "dropbp.allocation depth needs an attention and an MLP unit in each layer, in order");
+}
+
+double Rate(int64_t layer, int64_t layers, double bend) {
+  const double height = (static_cast<double>(layer) + 0.5) / static_cast<double>(layers);
+  return height / (height + bend * (1 - height));
+}
+
+double MeanRate(int64_t layers, double bend) {
+  double sum = 0;
+  for (int64_t layer = 0; layer < layers; ++layer) sum += Rate(layer, layers, bend);
+  return sum / static_cast<double>(layers);
+}
+
+// The bend with which rates have this mean: the more it is, the fewer rows keep deep layers. Only
+// operations that IEEE 754 rounds alike everywhere, since every rank computes it.
+double BendWithMean(int64_t layers, double mean) {
+  double low = 0;  // mean rate 1
+  double high = 1;
+  while (MeanRate(layers, high) > mean) high *= 2;
+  for (int i = 0; i < 64; ++i) {
+    const double middle = (low + high) / 2;
+    (MeanRate(layers, middle) > mean ? low : high) = middle;
+  }
+  return high;
+}
+
+// Step a: a number in [0, 2^24) for each row.
+std::vector<uint64_t> DrawOffsets(PhiloxStream& random, int64_t rows, int64_t groups) {
+  const int64_t micro_steps = rows / groups;
+  // With one group, pairs of micro-steps share a place.
+  const int64_t places = groups > 1 ? micro_steps : (micro_steps + 1) / 2;
+  std::vector<uint64_t> place(static_cast<size_t>(places));
+  std::iota(place.begin(), place.end(), 0);
+  for (size_t left = place.size(); left > 1; --left) {
+    std::swap(place[left - 1], place[random.Below(static_cast<uint32_t>(left))]);
+  }
+  const uint64_t offset = random.Next() >> 8;
+  std::vector<uint64_t> draws;
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t micro_step = row / groups, group = row % groups;
+    const uint64_t at = place[static_cast<size_t>(groups > 1 ? micro_step : micro_step / 2)];
+    uint64_t draw = (at * kKeepOne + offset) / static_cast<uint64_t>(places);
+    if ((groups > 1 ? group : micro_step) % 2 == 1) draw = kKeepOne - 1 - draw;
+    draws.push_back((static_cast<uint64_t>(group) * kKeepOne + draw) /
+                    static_cast<uint64_t>(groups));
+  }
+  return draws;
+}
+
+// Step c.
+void MoveToSum(PhiloxStream& random, int64_t layers, int64_t sum, std::vector<int64_t>& kept) {
+  int64_t missing = sum - std::accumulate(kept.begin(), kept.end(), int64_t{0});
+  for (size_t row = random.Below(static_cast<uint32_t>(kept.size())); missing != 0;
+       row = (row + 1) % kept.size()) {
+    if (missing > 0 && kept[row] < layers) {
+      ++kept[row];
+      --missing;
+    } else if (missing < 0 && kept[row] > 0) {
+      --kept[row];
+      ++missing;
+    }
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<DropPlan> MakeNestedPlan(const LayerTable& table, int rows, int groups,
+                                        double target, int32_t version, int64_t first_step) {
+  RETURN_IF_ERROR(CheckTable(table));
+  DROPBP_CHECK(groups >= 1 && rows >= groups && rows % groups == 0);
+  if (!(target >= 0 && target < 1)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("drop plan: found target ", target, ", legal is 0 to below 1"));
+  }
+  const auto layers = static_cast<int64_t>(table.units.size()) / kUnitsPerLayer;
+  const int64_t all = layers * rows;
+  DropPlan plan{.version = version, .first_step = first_step, .target = target};
+  plan.block = {.rows = rows, .groups = groups};
+  plan.block.kept_layers =
+      std::clamp<int64_t>(std::llround((1 - target) * static_cast<double>(all)), 1, all);
+  const double mean = rows == 1
+                          ? 1 - target
+                          : static_cast<double>(plan.block.kept_layers) / static_cast<double>(all);
+  const double bend = BendWithMean(layers, mean);
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    const auto rate = static_cast<uint32_t>(std::lround(Rate(layer, layers, bend) * kKeepOne));
+    plan.keep_rates.insert(plan.keep_rates.end(), kUnitsPerLayer, rate);
+  }
+  for (const Unit& unit : table.units) plan.unit_stratum.push_back(unit.stratum);
+  plan.planned = 1 - mean;
+  return plan;
+}
+
+std::vector<std::vector<bool>> DrawNestedBlock(const DropPlan& plan, uint64_t seed, int64_t step,
+                                               uint32_t block) {
+  DROPBP_CHECK(plan.nested());
+  const auto layers = static_cast<int64_t>(plan.keep_rates.size()) / kUnitsPerLayer;
+  if (plan.block.rows == 1) block = 0;
+  PhiloxStream random(seed, static_cast<uint64_t>(step), kBlockStream + block);
+  std::vector<int64_t> kept;
+  for (const uint64_t draw : DrawOffsets(random, plan.block.rows, plan.block.groups)) {
+    int64_t height = 0;
+    while (height < layers &&
+           plan.keep_rates[static_cast<size_t>(kUnitsPerLayer * (layers - 1 - height))] > draw) {
+      ++height;
+    }
+    kept.push_back(height);
+  }
+  if (plan.block.rows > 1) MoveToSum(random, layers, plan.block.kept_layers, kept);
+  std::vector<std::vector<bool>> rows;
+  for (const int64_t height : kept) {
+    std::vector<bool> row(plan.keep_rates.size());
+    std::fill(row.end() - kUnitsPerLayer * height, row.end(), true);
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+}  // namespace dropbp

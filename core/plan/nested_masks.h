@@ -1,0 +1,44 @@
+// Nested masks: every row keeps the layers from some height up, and nothing below.
+//
+// Note [Why from the top]
+// A unit's gradient needs the backward passes of all units above it. Where units are dropped here
+// and there, a kept unit's gradient lacks the paths through the dropped units above: it is biased,
+// the more the deeper it lies. Where a row keeps the layers from a height up, everything above a
+// kept unit is kept too, so its gradient is exact; divided by its keep rate (the `own` estimator)
+// it estimates plain training's without bias, but for what step c moves. Deep units are kept in
+// fewer rows instead.
+//
+// Protocol, for one optimizer step, block by block (a block: the rows of one rank's step, row
+// m * groups + g being group g of micro-step m):
+//   a. permute the micro-steps and draw one offset, which stratifies the rows' draws over
+//      [0, 2^24): groups divide it evenly, micro-steps divide a group's part; every second group
+//      (micro-step, if there is one group) mirrors the one before it, so that a long row goes with
+//      a short one;
+//   b. a row keeps the layers whose keep rate exceeds its draw: from the top, since rates never
+//      fall with height;
+//   c. if the block has several rows: move the rows' heights by one layer, in turn from a drawn
+//      row on, until the block keeps exactly kept_in_block layers.
+// So every step of every rank costs the same; with a single row a block it does in the mean only,
+// and then all blocks draw alike.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/base/status.h"
+#include "core/plan/drop_plan.h"
+
+namespace dropbp {
+
+// Keep rates that rise with height h in (0, 1) as h / (h + b (1 - h)), so that every layer is
+// trained now and then, with b such that their mean is 1 - target, as nearly as whole layers in a
+// block of `rows` rows allow. Both units of a layer have one rate. `rows`: a multiple of `groups`.
+// INVALID_ARGUMENT for a table whose units are not an attention and an MLP for each layer.
+absl::StatusOr<DropPlan> MakeNestedPlan(const LayerTable& table, int rows, int groups,
+                                        double target, int32_t version, int64_t first_step);
+
+// Rows of one block of a step, in row order. plan.nested() holds.
+std::vector<std::vector<bool>> DrawNestedBlock(const DropPlan& plan, uint64_t seed, int64_t step,
+                                               uint32_t block);
+
+}  // namespace dropbp
