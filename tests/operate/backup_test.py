@@ -1,5 +1,4 @@
 """Backing up and restoring the data folder as docs/operate.md tells: its commands, run on a real coordinator and worker."""
-import json
 import os
 import pathlib
 import re
@@ -10,9 +9,10 @@ import tempfile
 
 import pytest
 
-from pod_sandbox import BIN, wait_until
-from rendered import ROOT
-from tiny_job import make_tiny_model, write_tiny_job
+from client import Client, step_of
+from repository import BIN, ROOT
+from sandbox import wait_until
+from tiny_job import make_tiny_model
 
 
 class Machine:
@@ -21,6 +21,8 @@ class Machine:
     def __init__(self, folder):
         self.folder, self.data, self.backup = folder, folder / "data", folder / "backup"
         self.address, self.coordinator, self.worker = "127.0.0.1:0", None, None
+        self.dropbp = Client(lambda words: subprocess.run(
+            [BIN / words[0], *words[1:], "--coordinator", self.address], capture_output=True, text=True, check=False))
         (folder / "models").mkdir()
         shutil.copytree(make_tiny_model(), folder / "models/tiny")
 
@@ -48,26 +50,6 @@ class Machine:
             if process and process.poll() is None:
                 process.kill()
                 process.wait()
-
-    def dropbp(self, *words):
-        return subprocess.run([BIN / "dropbp", *words, "--coordinator", self.address], capture_output=True, text=True,
-                              check=False)
-
-    def job(self, name):
-        done = self.dropbp("get", name, "--output", "json")
-        return json.loads(done.stdout) if done.returncode == 0 else None
-
-    def submit(self, name, steps):
-        write_tiny_job(self.folder, steps=steps)
-        done = self.dropbp("submit", "-f", self.folder / "job.yaml", "--name", name)
-        assert done.returncode == 0, done.stderr
-
-    def wait_for(self, name, condition, what):
-        def met():
-            job = self.job(name)
-            assert job["state"] not in ("FAILED", "CANCELLED"), job
-            return condition(job) and job
-        return wait_until(90, met, f"{name}: {what}")
 
     def run_commands(self, section):
         """The commands of a section of docs/operate.md. `systemctl` acts on this machine's processes."""
@@ -99,46 +81,41 @@ def machine():
             machine.close()
 
 
-def step(job):
-    return int(job.get("progress", {}).get("step", 0))
-
-
 def test_a_backup_costs_running_jobs_no_step_and_a_restore_brings_its_day_back(machine):
     machine.start_worker()
-    machine.submit("long", steps=100000)
-    before = step(machine.wait_for("long", lambda job: step(job) > 2, "step 3"))
+    machine.dropbp.submit("long", machine.folder, steps=100000)
+    before = step_of(machine.dropbp.wait_for_step("long", 3))
 
     machine.run_commands("Back up")
-    machine.wait_for("long", lambda job: step(job) > before + 2, "more steps")
-    assert int(machine.job("long")["attempt"]) == 1
+    assert int(machine.dropbp.wait_for_step("long", before + 3)["attempt"]) == 1
 
-    machine.submit("short", steps=3)
-    machine.wait_for("short", lambda job: job["state"] == "SUCCEEDED", "the end")
+    machine.dropbp.submit("short", machine.folder, steps=3)
+    assert machine.dropbp("wait", "short") == "SUCCEEDED\n"
     machine.run_commands("Restore")
 
     # What came after the backup is forgotten; what ran then runs again, as the next attempt.
-    assert machine.dropbp("get", "short").returncode == 3
-    machine.wait_for("long", lambda job: int(job["attempt"]) == 2 and step(job) > 0, "attempt 2")
+    assert machine.dropbp.run(["dropbp", "get", "short"]).returncode == 3
+    assert int(machine.dropbp.wait_for_step("long", 1, attempt=2)["attempt"]) == 2
     # The data set that came with the job is there with its content.
-    artifact = machine.job("long")["spec"]["dataset"]["artifact"]
+    artifact = machine.dropbp.job("long")["spec"]["dataset"]["artifact"]
     stored = machine.data / "artifacts/sha256" / artifact[:2] / artifact
     assert stored.read_bytes() == (machine.folder / "data.jsonl").read_bytes()
 
 
 def test_a_snapshot_of_the_running_folder_is_a_backup_too(machine):
     for number in range(20):
-        machine.submit(f"job-{number}", steps=3)
+        machine.dropbp.submit(f"job-{number}", machine.folder, steps=3)
     os.kill(machine.coordinator.pid, signal.SIGSTOP)  # nothing is written between two moments of the copy
     shutil.copytree(machine.data, machine.backup)
     os.kill(machine.coordinator.pid, signal.SIGCONT)
     assert (machine.backup / "jobs.db-wal").stat().st_size > 0
-    machine.submit("later", steps=3)
+    machine.dropbp.submit("later", machine.folder, steps=3)
     machine.stop(machine.coordinator)
 
     machine.data = machine.backup
     machine.start_coordinator()
-    assert all(machine.job(f"job-{number}")["state"] == "QUEUED" for number in range(20))
-    assert machine.job("later") is None
+    assert all(machine.dropbp.job(f"job-{number}")["state"] == "QUEUED" for number in range(20))
+    assert machine.dropbp.run(["dropbp", "get", "later"]).returncode == 3
 
 
 def test_another_program_cannot_copy_the_open_store(machine):

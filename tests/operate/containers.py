@@ -2,7 +2,7 @@
 import re
 
 import yaml
-from rendered import ROOT
+from repository import ROOT
 
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
 

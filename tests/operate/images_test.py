@@ -8,10 +8,9 @@ import subprocess
 import pytest
 import yaml
 from containers import DOCKERFILE, image, instructions, last, services
-from rendered import ORACLES, ROOT
+from repository import ORACLES, ROOT, SITE_PACKAGES, VERSION
 
 TARGETS = ["coordinator", "worker-cpu", "worker-cuda"]
-VERSION = re.search(r"project\(dropbp VERSION ([0-9.]+)", (ROOT / "CMakeLists.txt").read_text()).group(1)
 PINNED = r"[a-z/]+:[A-Za-z0-9._-]+@sha256:[0-9a-f]{64}"
 
 
@@ -61,11 +60,10 @@ def context():
 
 def cpu_environment(folder):
     """What `install_pinned torch nvidia-cuda-cupti nvidia-cuda-runtime` leaves of build/env: CUDA's own folder, no NCCL."""
-    (everything,) = (ROOT / "build/env/lib").glob("python3*/site-packages")
-    packages = folder / "lib" / everything.parent.name / "site-packages"
+    packages = folder / "lib" / SITE_PACKAGES.parent.name / "site-packages"
     (packages / "nvidia").mkdir(parents=True)
     for name in ("torch", "google", "nvidia/cu13"):
-        (packages / name).symlink_to(everything / name)
+        (packages / name).symlink_to(SITE_PACKAGES.resolve() / name)
     return folder
 
 

@@ -5,13 +5,12 @@ import re
 import kubernetes_validate
 import pytest
 import yaml
-from rendered import (OVERLAYS, ROOT, containers, of_kind, pod_labels, pod_spec, render, render_text, selects,
-                      workloads)
+from rendered import OVERLAYS, containers, of_kind, pod_labels, pod_spec, render, render_text, selects, workloads
+from repository import ROOT, VERSION
 
 KUBERNETES = "1.37"  # the newest that kubernetes-validate knows
 # Their schemas come with their operators; what they mean is tested where they are used.
 CUSTOM = {"PodMonitor", "PrometheusRule", "Certificate", "Issuer"}
-VERSION = re.search(r"project\(dropbp VERSION ([0-9.]+)", (ROOT / "CMakeLists.txt").read_text()).group(1)
 
 pytestmark = pytest.mark.parametrize("overlay", OVERLAYS)
 

@@ -2,79 +2,35 @@
 
 A pod has a network namespace with its own loopback and address; a container has a read-only root, the image's programs,
 its volumes at their mount paths, the manifest's user, no capabilities, its own process tree with the manifest's command
-as PID 1, and only the environment that the manifest gives. Commands, arguments, ports, paths and signals are the
+as PID 1, and only the environment that image and manifest give. Commands, arguments, ports, paths and signals are the
 manifest's to the letter. Not the same as in a cluster:
-  - the programs are those of the build, not of an image; limits, network policies and scheduling are not enforced;
+  - the programs are this build's, installed as in an image, on this machine's Debian; limits, network policies and
+    scheduling are not enforced;
   - names of Services come from a hosts file;
   - where there is no GPU, the caller may replace values of environment variables (DROPBP_DEVICE).
 
-Needs namespaces (unshare, bwrap): in_new_network() runs this program again where it may make them.
+Needs what sandbox.run_in_new_network() gives.
 """
 import itertools
-import json
-import os
 import pathlib
-import shutil
-import signal
 import subprocess
-import sys
 import time
 import urllib.request
 
-from rendered import ROOT, find, of_kind, pod_labels, pod_spec, selects
+from rendered import find, of_kind, pod_labels, pod_spec, selects
+from repository import SITE_PACKAGES, installed
+from sandbox import NETWORK, Program, bare_machine, variables, wait_until
 
-BIN = pathlib.Path(os.environ.get("DROPBP_BIN_DIR", ROOT / "build" / "release" / "bin"))
-IMAGE_PATH = "/opt/dropbp/bin:/usr/bin:/bin"  # as docker/Dockerfile sets it
-BRIDGE, NETWORK = "10.77.0.1", "10.77.0."
-INSIDE = "DROPBP_IN_TEST_NETWORK"
-
-
-def in_new_network():
-    """Goes on in user, network and mount namespaces of its own, with a bridge for pods. Returns why not, else None."""
-    if os.environ.get(INSIDE):
-        for command in ("ip link set lo up", "ip link add pods type bridge",
-                        f"ip addr add {BRIDGE}/24 dev pods", "ip link set pods up"):
-            subprocess.run(command.split(), check=True)
-        return None
-    inside = ["unshare", "--user", "--map-root-user", "--net", "--mount", "--"]
-    probe = subprocess.run([*inside, "ip", "link", "add", "pods", "type", "bridge"], capture_output=True, text=True,
-                           check=False)
-    if probe.returncode != 0 or not shutil.which("bwrap"):
-        return f"cannot make namespaces here: {probe.stderr.strip() or 'no bwrap'}"
-    os.environ[INSIDE] = "1"
-    os.execvp("unshare", [*inside, sys.executable, *sys.argv])
-    raise AssertionError("not reached")
+# As docker/Dockerfile sets it.
+IMAGE_ENVIRONMENT = {"PATH": "/opt/dropbp/bin:/usr/bin:/bin", "DROPBP_LIBTORCH": "/opt/libtorch/torch"}
 
 
-def wait_until(seconds, condition, what):
-    """Polls until condition() gives something true; returns it."""
-    deadline = time.monotonic() + seconds
-    while True:
-        result = condition()
-        if result:
-            return result
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
-
-
-class Container:
-    """One running container. `said()` is what it wrote."""
+class Container(Program):
+    """One running container."""
 
     def __init__(self, pod, spec, log):
         self.pod, self.spec, self.name = pod, spec, spec["name"]
-        self._log_path = log
-        info_read, info_write = os.pipe()
-        with open(log, "ab") as output:
-            self.process = subprocess.Popen(
-                [*pod.enter(), "bwrap", "--info-fd", str(info_write), *pod.root(spec), "--",
-                 *spec["command"], *pod.expand(spec, spec.get("args", []))],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=[info_write])
-        os.close(info_write)
-        with os.fdopen(info_read) as info:
-            self.pid = json.load(info)["child-pid"]
-
-    def said(self):
-        return self._log_path.read_text(errors="replace")
+        super().__init__(pod.root(spec), [*spec["command"], *pod.expand(spec, spec.get("args", []))], log, pod.enter())
 
     def exec(self, command, timeout=30):
         """As `kubectl exec`, and as an exec probe."""
@@ -108,17 +64,6 @@ class Container:
         wait_until(patience, lambda: self.probe(name) or self.process.poll() is not None,
                    f"{name} of {self.name}; it said:\n{self.said()}")
         assert self.process.poll() is None, f"{self.name} ended with {self.process.returncode}:\n{self.said()}"
-
-    def signal_stop(self):
-        os.kill(self.pid, signal.SIGTERM)  # the image's STOPSIGNAL
-
-    def wait_for_end(self, seconds):
-        return self.process.wait(seconds)
-
-    def kill(self):
-        if self.process.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
-            self.process.wait(10)
 
 
 class Pod:
@@ -156,7 +101,7 @@ class Pod:
 
     def environment(self, container):
         fields = {"metadata.name": self.name, "spec.nodeName": f"node-of-{self.name}", "status.podIP": self.address}
-        values = {"PATH": IMAGE_PATH}
+        values = dict(IMAGE_ENVIRONMENT)
         for variable in container.get("env", []):
             source = variable.get("valueFrom")
             values[variable["name"]] = fields[source["fieldRef"]["fieldPath"]] if source else variable["value"]
@@ -172,22 +117,15 @@ class Pod:
         security = self.spec["securityContext"]
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
         assert container["securityContext"]["readOnlyRootFilesystem"]
-        words = ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-user", "--as-pid-1", "--new-session",
-                 "--die-with-parent", "--cap-drop", "ALL", "--clearenv",
-                 "--uid", str(security["runAsUser"]), "--gid", str(security["runAsGroup"]),
-                 "--hostname", self.name, "--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin",
-                 "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64",
-                 "--proc", "/proc", "--dev", "/dev", "--ro-bind", str(BIN), "/opt/dropbp/bin",
-                 # LibTorch, at the path that the build's trainer has in it.
-                 "--ro-bind", str((ROOT / "build/env").resolve()), str((ROOT / "build/env").resolve()),
+        words = [*bare_machine(security["runAsUser"], security["runAsGroup"]), "--unshare-ipc", "--unshare-uts",
+                 "--cap-drop", "ALL", "--hostname", self.name, "--ro-bind", str(installed()), "/opt/dropbp",
+                 "--ro-bind", str(SITE_PACKAGES.resolve()), "/opt/libtorch",
                  "--ro-bind", str(self.cluster.hosts), "/etc/hosts",
                  "--ro-bind", str(self.cluster.names), "/etc/nsswitch.conf"]
         for mount in container["volumeMounts"]:
             bind = "--ro-bind" if mount.get("readOnly") else "--bind"
             words += [bind, str(self._volume(mount["name"])), mount["mountPath"]]
-        for name, value in self.environment(container).items():
-            words += ["--setenv", name, value]
-        return [*words, "--remount-ro", "/", "--chdir", "/tmp"]
+        return [*words, *variables(self.environment(container)), "--remount-ro", "/", "--chdir", "/tmp"]
 
     def _volume(self, name):
         if name in self.claims:
@@ -217,7 +155,7 @@ class Pod:
         deadline = time.monotonic() + self.spec["terminationGracePeriodSeconds"]
         for container in self.containers.values():
             container.signal_stop()
-        return {name: container.wait_for_end(deadline - time.monotonic())
+        return {name: container.process.wait(deadline - time.monotonic())
                 for name, container in self.containers.items()}
 
     def kill(self):

@@ -2,20 +2,18 @@
 import json
 import pathlib
 import shutil
-import sys
 import tempfile
 import urllib.request
 
 import pytest
 
 import authority
-import pod_sandbox
+from client import SECONDS_TO_TRAIN, Client, step_of
 from containers import compose_workload
-from pod_sandbox import TestCluster, wait_until
+from pod_sandbox import Pod, TestCluster
 from rendered import find
+from sandbox import run_in_new_network
 from tiny_job import make_tiny_model, write_tiny_job
-
-SECONDS_TO_TRAIN = 120
 
 
 @pytest.fixture
@@ -31,31 +29,9 @@ def make_cluster(folder, overlay, secrets=None):
     return cluster
 
 
-class Client:
-    """Runs `dropbp` in a container, as `kubectl exec` does."""
-
-    def __init__(self, container, words=()):
-        self.container, self.words = container, list(words)
-
-    def __call__(self, *words):
-        done = self.container.exec(["dropbp", *words, *self.words], timeout=SECONDS_TO_TRAIN)
-        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
-        return done.stdout
-
-    def job(self, name):
-        return json.loads(self("get", name, "--output", "json"))
-
-    def submit(self, name, folder, ranks, steps):
-        """`folder`: of the container's /tmp, seen from here."""
-        write_tiny_job(folder, steps, ranks)
-        self("submit", "-f", "/tmp/job.yaml", "--name", name)
-
-    def wait_for_step(self, name, step, attempt=1):
-        def reached():
-            job = self.job(name)
-            assert job["state"] not in ("FAILED", "CANCELLED"), job
-            return int(job.get("attempt", 0)) >= attempt and int(job.get("progress", {}).get("step", 0)) >= step
-        wait_until(SECONDS_TO_TRAIN, reached, f"step {step} of {name}")
+def client_in(container):
+    """As `kubectl exec` runs `dropbp`."""
+    return Client(lambda words: container.exec(words, timeout=SECONDS_TO_TRAIN))
 
 
 def metric_names(pod, port):
@@ -69,10 +45,10 @@ def test_one_pod_trains_a_job_and_stops_within_its_grace(folder, overlay):
     cluster = make_cluster(folder, overlay)
     try:
         pod = cluster.pod("StatefulSet", "dropbp-coordinator").start()
-        dropbp = Client(pod.containers["worker"])
-        wait_until(30, lambda: json.loads(dropbp("workers", "--output", "json")).get("workers"), "a worker")
+        dropbp = client_in(pod.containers["worker"])
+        dropbp.wait_for_workers(1)
         ranks = 2 if overlay == "cpu-demo" else 1
-        dropbp.submit("job", pod.folder / "volumes" / "worker-tmp", ranks=ranks, steps=6)
+        dropbp.submit("job", pod.folder / "volumes" / "worker-tmp", steps=6, ranks=ranks, seen_as="/tmp")
         assert dropbp("wait", "job") == "SUCCEEDED\n"
         assert "dropbp_jobs" in metric_names(pod, 7071)
         assert any(name.startswith("dropbp_worker") for name in metric_names(pod, 7072))
@@ -85,13 +61,13 @@ def test_the_services_of_compose_train_a_job_on_two_workers_and_stop_within_thei
     cluster = make_cluster(folder, "cpu-demo")
     try:
         workload = compose_workload(["coordinator", "worker-1", "worker-2"])
-        pod = cluster.pods["compose"] = pod_sandbox.Pod(cluster, cluster.overlay, workload, "compose")
+        pod = cluster.pods["compose"] = Pod(cluster, cluster.overlay, workload, "compose")
         jobs = pod.folder / "volumes" / "coordinator-jobs"
         jobs.mkdir(parents=True)
         write_tiny_job(jobs, steps=6, ranks=2)
         pod.start()
-        dropbp = Client(pod.containers["coordinator"])
-        wait_until(30, lambda: len(json.loads(dropbp("workers", "--output", "json")).get("workers", [])) == 2, "workers")
+        dropbp = client_in(pod.containers["coordinator"])
+        dropbp.wait_for_workers(2)
         dropbp("submit", "-f", "/jobs/job.yaml", "--name", "job")
         assert dropbp("wait", "job") == "SUCCEEDED\n"
         assert set(pod.stop().values()) == {0}
@@ -116,7 +92,7 @@ def client_pod(cluster):
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         container[probe] = {"exec": {"command": ["dropbp", "health"]}, "timeoutSeconds": 5, "periodSeconds": 5,
                             "failureThreshold": 3}
-    pod = pod_sandbox.Pod(cluster, cluster.overlay, workload, "client-0")
+    pod = Pod(cluster, cluster.overlay, workload, "client-0")
     cluster.pods[pod.name] = pod
     return pod.start()
 
@@ -129,16 +105,15 @@ def test_a_cluster_trains_across_pods_rolls_its_coordinator_and_drains_a_worker(
         replicas = find(overlay, "StatefulSet", "dropbp-worker")["spec"]["replicas"]
         workers = [cluster.pod("StatefulSet", "dropbp-worker", number).start() for number in range(replicas)]
         client = client_pod(cluster)
-        dropbp = Client(client.containers["client"])
-        wait_until(30, lambda: len(json.loads(dropbp("workers", "--output", "json")).get("workers", [])) == replicas,
-                   "all workers")
+        dropbp = client_in(client.containers["client"])
+        dropbp.wait_for_workers(replicas)
 
         # One rank in each pod: gradients cross from pod to pod.
-        dropbp.submit("job", client.folder / "volumes" / "tmp", ranks=replicas, steps=100000)
+        dropbp.submit("job", client.folder / "volumes" / "tmp", steps=100000, ranks=replicas, seen_as="/tmp")
         dropbp.wait_for_step("job", 3)
 
         # Rolling the coordinator costs no step: the attempt goes on.
-        before = int(dropbp.job("job")["progress"]["step"])
+        before = step_of(dropbp.job("job"))
         assert coordinator.stop() == {"coordinator": 0}
         coordinator.start()
         dropbp.wait_for_step("job", before + 3)
@@ -146,8 +121,8 @@ def test_a_cluster_trains_across_pods_rolls_its_coordinator_and_drains_a_worker(
 
         # Draining a worker ends its trainer within the grace; the job waits, and says for what.
         assert workers[1].stop() == {"worker": 0}
-        waits = lambda: dropbp.job("job")["state"] in ("RESTARTING", "QUEUED") and dropbp.job("job")  # noqa: E731
-        assert wait_until(60, waits, "a job that waits")["state_message"]
+        waits = dropbp.wait_for("job", lambda job: job["state"] in ("RESTARTING", "QUEUED"), "it waits")
+        assert waits["state_message"]
 
         # It goes on when the worker is back.
         workers[1].start()
@@ -165,10 +140,9 @@ def test_a_daemon_set_names_its_workers_after_their_nodes(folder):
     try:
         cluster.pod("StatefulSet", "dropbp-coordinator").start()
         worker = cluster.pod("DaemonSet", "dropbp-worker").start()
-        dropbp = Client(client_pod(cluster).containers["client"])
-        names = lambda: [found["worker_id"] for found in  # noqa: E731
-                         json.loads(dropbp("workers", "--output", "json")).get("workers", [])]
-        assert wait_until(30, names, "a worker") == ["node-of-dropbp-worker-0"]
+        dropbp = client_in(client_pod(cluster).containers["client"])
+        dropbp.wait_for_workers(1)
+        assert [found["worker_id"] for found in dropbp.workers()] == ["node-of-dropbp-worker-0"]
         assert worker.stop() == {"worker": 0}
     finally:
         cluster.close()
@@ -193,8 +167,4 @@ def test_the_kubelet_would_see_a_coordinator_that_hangs(folder):
 
 
 if __name__ == "__main__":
-    reason = pod_sandbox.in_new_network()
-    if reason:
-        print(f"SKIPPED: {reason}")
-        sys.exit(77)
-    sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[1:], __file__]))
+    run_in_new_network(__file__)

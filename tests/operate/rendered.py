@@ -1,13 +1,10 @@
 """The Kubernetes overlays as `kubectl kustomize` renders them, and looking things up in them."""
 import functools
-import os
-import pathlib
 import subprocess
 
 import yaml
+from repository import ORACLES, ROOT
 
-ROOT = pathlib.Path(os.environ.get("DROPBP_SOURCE_DIR", pathlib.Path(__file__).parents[2]))
-ORACLES = pathlib.Path(os.environ.get("DROPBP_ORACLES", ROOT / "build" / "oracles"))
 OVERLAYS_DIR = ROOT / "deploy" / "kubernetes" / "overlays"
 OVERLAYS = sorted(folder.name for folder in OVERLAYS_DIR.iterdir() if folder.is_dir())
 WORKLOADS = ("StatefulSet", "DaemonSet", "Deployment", "Job", "CronJob", "Pod", "ReplicaSet")

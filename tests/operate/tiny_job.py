@@ -1,12 +1,9 @@
 """The small random model that other tests make too, and a job on it."""
-import os
 import pathlib
 import subprocess
 import tempfile
 
-from rendered import ORACLES, ROOT
-
-MODELS = pathlib.Path(os.environ.get("DROPBP_MODELS", ROOT / "build" / "models"))
+from repository import MODELS, ORACLES, ROOT
 
 JOB = """
 model: tiny

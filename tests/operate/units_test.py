@@ -3,17 +3,16 @@ import os
 import pathlib
 import re
 import shlex
-import signal
+import shutil
 import subprocess
-import sys
-import tarfile
 import tempfile
 
 import pytest
 
-import pod_sandbox
-from pod_sandbox import BIN, wait_until
-from rendered import ROOT
+from client import SECONDS_TO_TRAIN, Client
+from repository import ROOT, SITE_PACKAGES, VERSION, pack
+from sandbox import Program, bare_machine, run_in_new_network, variables, wait_until
+from tiny_job import make_tiny_model
 
 UNITS = ROOT / "deploy" / "systemd"
 NAMES = ["dropbp-coordinator", "dropbp-worker"]
@@ -40,35 +39,20 @@ def environment_file(path):
     return dict(line.split("=", 1) for line in lines)
 
 
-PROGRAMS = ["dropbp", "dropbp-coordinator", "dropbp-worker", "dropbp-trainer"]
-
-
 def machine(folder, user):
-    """bwrap's arguments for a machine whose /etc, /opt and /var/lib are folders here, as root or as a service's user."""
-    words = ["bwrap", "--unshare-pid", "--unshare-user", "--as-pid-1", "--die-with-parent", "--new-session",
-             "--uid", str(user), "--gid", str(user), "--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin",
-             "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64", "--proc", "/proc", "--dev", "/dev",
-             "--tmpfs", "/tmp", "--tmpfs", "/run",
-             # LibTorch, at the path that the build's trainer has in it.
-             "--ro-bind", str((ROOT / "build/env").resolve()), str((ROOT / "build/env").resolve())]
+    """A machine whose /etc, /opt and /var/lib are folders here, for root or a service's user."""
+    words = [*bare_machine(user, user), "--tmpfs", "/tmp", "--tmpfs", "/run"]
     for path in ("etc", "opt", "var/lib", "usr/local/bin"):
         (folder / path).mkdir(parents=True, exist_ok=True)
         words += ["--bind", str(folder / path), f"/{path}"]
-    return [*words, "--remount-ro", "/", "--clearenv", "--setenv", "PATH", "/usr/local/bin:/usr/sbin:/usr/bin"]
+    # What `pip install --target /opt/libtorch` leaves.
+    return [*words, "--ro-bind", str(SITE_PACKAGES.resolve()), "/opt/libtorch", "--remount-ro", "/",
+            *variables({"PATH": "/usr/local/bin:/usr/sbin:/usr/bin"})]
 
 
-def bundle(folder):
-    """What tools/bundle packs, of this build; without the libraries, which the build's programs find by themselves."""
-    version = re.search(r"project\(dropbp VERSION ([0-9.]+)", (ROOT / "CMakeLists.txt").read_text()).group(1)
-    top = f"dropbp-{version}-linux-x86_64"
-    installed = (ROOT / "cmake/DropbpInstall.cmake").read_text()
-    assert "install(DIRECTORY deploy/systemd DESTINATION share/dropbp)" in installed
-    assert "install(FILES LICENSE configs/coordinator.yaml DESTINATION share/dropbp)" in installed
-    with tarfile.open(folder / f"{top}.tar.gz", "w:gz", compresslevel=1) as tar:
-        for program in PROGRAMS:
-            tar.add(BIN / program, f"{top}/bin/{program}")
-        tar.add(UNITS, f"{top}/share/dropbp/systemd")
-        tar.add(ROOT / "configs/coordinator.yaml", f"{top}/share/dropbp/coordinator.yaml")
+def run_on(folder, user, *command, more=()):
+    return subprocess.run([*machine(folder, user), *more, "--", *command], capture_output=True, text=True, check=False,
+                          timeout=SECONDS_TO_TRAIN)
 
 
 @pytest.fixture(scope="module", name="folder")
@@ -78,57 +62,45 @@ def installed_machine():
     commands = re.search(r"```\n(.*?)```", text, re.DOTALL).group(1)
     with tempfile.TemporaryDirectory(prefix="dropbp-units-") as name:
         folder = pathlib.Path(name)
-        bundle(folder)
-        done = subprocess.run([*machine(folder, 0), "--bind", name, "/tmp", "--chdir", "/tmp", "--",
-                               "bash", "-euc", commands], capture_output=True, text=True, check=False)
+        pack(folder)
+        assert f"tar -C /opt -xzf dropbp-{VERSION}-linux-x86_64.tar.gz" in commands
+        done = run_on(folder, 0, "bash", "-euc", commands, more=["--bind", name, "/tmp", "--chdir", "/tmp"])
         assert done.returncode == 0, done.stderr
+        shutil.copytree(make_tiny_model(), folder / "var/lib/dropbp-models/tiny")
         (folder / "var/lib/dropbp").mkdir()
         (folder / "var/lib/dropbp-worker").mkdir()
         yield folder
 
 
-def expand(command, variables):
+def expand(command, values):
     """As systemd does: ${NAME} within a word, $NAME alone as as many words as it holds."""
     words = []
     for word in command.split():
         if word.startswith("$") and not word.startswith("${"):
-            words += shlex.split(variables[word[1:]])
+            words += shlex.split(values[word[1:]])
         else:
-            words.append(re.sub(r"\$\{(\w+)\}", lambda match: variables[match[1]], word))
+            words.append(re.sub(r"\$\{(\w+)\}", lambda match: values[match[1]], word))
     return words
 
 
-class Service:
-    def __init__(self, folder, name):
-        self.name, self.log = name, folder / f"{name}.log"
-        variables = {"STATE_DIRECTORY": f"/var/lib/{only(name, 'StateDirectory')}"}
-        words = []
-        for path in settings(name).get("EnvironmentFile", []):
-            variables |= environment_file(folder / path[1:])
-        for key, value in variables.items():
-            words += ["--setenv", key, value]
-        info_read, info_write = os.pipe()
-        with open(self.log, "wb") as output:
-            self.process = subprocess.Popen(
-                [*machine(folder, 990), "--info-fd", str(info_write), *words, "--",
-                 "tini", "--", *expand(only(name, "ExecStart"), variables)],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=[info_write])
-        os.close(info_write)
-        with os.fdopen(info_read) as info:
-            self.pid = int(re.search(r'"child-pid": (\d+)', info.read())[1])
+class Service(Program):
+    """A unit's program, under tini: systemd's processes are not PID 1."""
 
-    def said(self):
-        return self.log.read_text(errors="replace")
+    def __init__(self, folder, name):
+        self.name = name
+        values = {"STATE_DIRECTORY": f"/var/lib/{only(name, 'StateDirectory')}"}
+        for path in settings(name).get("EnvironmentFile", []):
+            values |= environment_file(folder / path[1:])
+        super().__init__([*machine(folder, 990), *variables(values)],
+                         ["tini", "--", *expand(only(name, "ExecStart"), values)], folder / f"{name}.log")
 
     def stop(self):
-        os.kill(self.pid, signal.SIGTERM)
-        return self.process.wait(int(only(self.name, "TimeoutStopSec")))
+        return super().stop(int(only(self.name, "TimeoutStopSec")))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_systemd_finds_nothing_wrong_with_it(folder, name):
-    done = subprocess.run([*machine(folder, 0), "--", "systemd-analyze", "verify",
-                           f"/etc/systemd/system/{name}.service"], capture_output=True, text=True, check=False)
+    done = run_on(folder, 0, "systemd-analyze", "verify", f"/etc/systemd/system/{name}.service")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -158,24 +130,18 @@ def test_users_and_folders_are_made(folder):
     assert os.readlink(folder / "usr/local/bin/dropbp") == "/opt/dropbp/bin/dropbp"
 
 
-def test_the_services_start_find_each_other_and_stop_in_time(folder):
+def test_the_services_find_each_other_train_a_job_and_stop_in_time(folder):
     coordinator = Service(folder, "dropbp-coordinator")
     wait_until(30, lambda: "serving on 127.0.0.1:7070" in coordinator.said(), coordinator.said())
     worker = Service(folder, "dropbp-worker")
-
-    def connected():
-        assert worker.process.poll() is None, worker.said()
-        done = subprocess.run([BIN / "dropbp", "workers", "--output", "json"], capture_output=True, text=True, check=False)
-        return '"connected": true' in done.stdout
-    wait_until(30, connected, "a connected worker")
+    dropbp = Client(lambda words: run_on(folder, 990, *words))
+    dropbp.wait_for_workers(1)
+    dropbp.submit("job", folder / "opt", steps=3, seen_as="/opt")
+    assert dropbp("wait", "job") == "SUCCEEDED\n"
     assert worker.stop() == 0, worker.said()
     assert coordinator.stop() == 0, coordinator.said()
     assert (folder / "var/lib/dropbp/jobs.db").exists()
 
 
 if __name__ == "__main__":
-    reason = pod_sandbox.in_new_network()
-    if reason:
-        print(f"SKIPPED: {reason}")
-        sys.exit(77)
-    sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[1:], __file__]))
+    run_in_new_network(__file__)
