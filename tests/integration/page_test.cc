@@ -13,8 +13,8 @@ namespace {
 
 using ::nlohmann::json;
 using ::testing::Contains;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::StartsWith;
 
 constexpr double kLeastContrast = 4.5;  // WCAG 2.1, AA, for text of normal size
 
@@ -24,16 +24,19 @@ class PageTest : public ClusterTest {
     ClusterTest::SetUp();
     if (IsSkipped()) return;
     StartCluster({.metrics = true});
-    ASSERT_THAT(cluster().page_url(), StartsWith("http://127.0.0.1:"));
+    EXPECT_THAT(cluster().FileContent("coordinator.err"),
+                HasSubstr("page and metrics at " + PageUrl() + "\n"));
   }
+
+  std::string PageUrl() { return absl::StrCat("http://", cluster().metrics_addresses()[0], "/"); }
 
   // Starts the reader of the page; its output is in `<state>.out`.
   std::unique_ptr<ChildProcess> OpenPage(const std::string& job_id, const std::string& state) {
     auto reader = cluster().RunProgram(
-        state, {RequiredEnvironment("DROPBP_ORACLES") + "/bin/python",
-                RequiredEnvironment("DROPBP_SOURCE_DIR") + "/tests/integration/look_at_page.py",
-                cluster().page_url(), job_id, state,
-                RequiredEnvironment("DROPBP_BIN_DIR") + "/../page-screenshots"});
+        state,
+        {RequiredEnvironment("DROPBP_ORACLES") + "/bin/python",
+         RequiredEnvironment("DROPBP_SOURCE_DIR") + "/tests/integration/look_at_page.py", PageUrl(),
+         job_id, state, RequiredEnvironment("DROPBP_BIN_DIR") + "/../page-screenshots"});
     EXPECT_TRUE(reader.ok()) << reader.status();
     return *std::move(reader);
   }

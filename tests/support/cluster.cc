@@ -7,7 +7,6 @@
 
 #include <fstream>
 #include <iostream>
-#include <regex>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -209,13 +208,6 @@ absl::Status Cluster::WaitForWorkers() {
   return absl::InternalError(absl::StrCat(connected, " of ", options_.workers,
                                           " workers are connected:\n",
                                           FileContent("worker-0.err")));
-}
-
-std::string Cluster::page_url() const {
-  std::smatch found;
-  const std::string log = FileContent("coordinator.err");
-  static const std::regex pattern(R"(page and metrics at (http://\S+))");
-  return std::regex_search(log, found, pattern) ? found[1].str() : "";
 }
 
 void Cluster::KillCoordinator() { coordinator_->Kill(); }

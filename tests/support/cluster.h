@@ -44,8 +44,6 @@ class Cluster {
 
   client::JobClient& client() { return *client_; }
   const std::string& address() const { return address_; }
-  // Where the coordinator said in its log that its page is; empty if it serves none.
-  std::string page_url() const;
   std::filesystem::path folder() const { return folder_; }
   std::filesystem::path models_dir() const { return folder_ / "models"; }
   std::filesystem::path data_dir() const { return folder_ / "data"; }
