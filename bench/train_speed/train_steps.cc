@@ -42,10 +42,10 @@ hf::ModelConfig KnownShape(const std::string& name, int64_t layers) {
   config.dtype = "bfloat16";
   config.rms_norm_eps = 1e-5;
   if (name == "llama3-8b") {
-    config.rope_theta = 500000;
+    config.ropes[0].theta = 500000;
     config.shape = {"llama", 32, 4096, 14336, 32, 8, 128, 128256, false};
   } else {
-    config.rope_theta = 100000;
+    config.ropes[0].theta = 100000;
     config.shape = {"llama", 30, 576, 1536, 9, 3, 64, 49152, true};
   }
   if (layers > 0) config.shape.layers = layers;

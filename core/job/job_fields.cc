@@ -76,9 +76,10 @@ void AddLora(std::vector<JobField>& fields) {
                  RangeBelow("lora.dropout", REAL(lora.dropout), 0, 1,
                             "Dropout probability on the adapters' input."),
                  Choice("lora.target_modules", WORDS(lora.target_modules),
-                        {"all-linear", "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj",
-                         "up_proj", "down_proj"},
-                        "Modules that get an adapter; all-linear stands alone for all seven.")});
+                        {"all-linear", "q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj",
+                         "gate_proj", "up_proj", "gate_up_proj", "down_proj"},
+                        "Modules that get an adapter, of those that the model has; all-linear "
+                        "stands alone for all of them.")});
 }
 
 void AddTrainingLength(std::vector<JobField>& fields) {

@@ -17,19 +17,13 @@ constexpr int64_t kMaxVocabulary = int64_t{1} << 24;
 constexpr int64_t kMaxSequence = int64_t{1} << 20;
 constexpr int64_t kMaxRank = int64_t{1} << 20;
 
-struct Linear {
-  const char* name;
-  int64_t in;
-  int64_t out;
-};
-
 // How linear modules are trained: full, or by adapters on some of them.
 struct Tuning {
   bool full = false;
   int64_t rank = 0;
   std::vector<std::string> targets = {};
 
-  bool HasAdapter(const char* module) const {
+  bool HasAdapter(const std::string& module) const {
     return !full && std::find(targets.begin(), targets.end(), module) != targets.end();
   }
 };
@@ -48,14 +42,18 @@ absl::Status CheckShape(const ModelShape& shape, int64_t sequence_length) {
   RETURN_IF_ERROR(CheckSize("key_value_heads", shape.key_value_heads, shape.attention_heads));
   RETURN_IF_ERROR(CheckSize("head_dim", shape.head_dim, kMaxWidth / shape.attention_heads));
   RETURN_IF_ERROR(CheckSize("vocab_size", shape.vocab_size, kMaxVocabulary));
+  if (!shape.windows.empty() && static_cast<int64_t>(shape.windows.size()) != shape.layers) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "model shape: windows: found ", shape.windows.size(), ", legal is none or one a layer"));
+  }
   return CheckSize("sequence length", sequence_length, kMaxSequence);
 }
 
-absl::StatusOr<Tuning> MakeTuning(const JobSpec& spec) {
+absl::StatusOr<Tuning> MakeTuning(const JobSpec& spec, const ModelShape& shape) {
   if (spec.method == "full") return Tuning{.full = true};
   RETURN_IF_ERROR(CheckSize("lora.rank", spec.lora.rank, kMaxRank));
   Tuning tuning{.rank = spec.lora.rank, .targets = spec.lora.target_modules};
-  const std::vector<std::string> known(std::begin(kLinearModules), std::end(kLinearModules));
+  const std::vector<std::string> known = LinearModules(shape);
   if (tuning.targets == std::vector<std::string>{"all-linear"}) {
     tuning.targets = known;
   }
@@ -71,13 +69,13 @@ absl::StatusOr<Tuning> MakeTuning(const JobSpec& spec) {
 
 // Adds one linear module: forward 2 * in * out, and as much for the input gradient; weight
 // gradients as much again.
-void AddLinear(const Linear& linear, const Tuning& tuning, Unit& unit) {
+void AddLinear(const LinearShape& linear, const Tuning& tuning, Unit& unit) {
   const int64_t product = linear.in * linear.out;
   unit.forward_flops += 2 * product;
   unit.backward_flops += 2 * product;
   if (tuning.full) {
     unit.backward_flops += 2 * product;
-    unit.trainable_elements += product;
+    unit.trainable_elements += linear.Elements();
   } else if (tuning.HasAdapter(linear.name)) {
     const int64_t adapter = tuning.rank * (linear.in + linear.out);
     unit.forward_flops += 2 * adapter;
@@ -86,34 +84,20 @@ void AddLinear(const Linear& linear, const Tuning& tuning, Unit& unit) {
   }
 }
 
-Unit MakeAttention(const ModelShape& shape, const Tuning& tuning, int64_t sequence_length) {
-  const int64_t query = shape.attention_heads * shape.head_dim;
-  const int64_t key_value = shape.key_value_heads * shape.head_dim;
-  Unit unit{.kind = UnitKind::kAttention};
-  for (const Linear& linear :
-       {Linear{"q_proj", shape.hidden_size, query}, Linear{"k_proj", shape.hidden_size, key_value},
-        Linear{"v_proj", shape.hidden_size, key_value},
-        Linear{"o_proj", query, shape.hidden_size}}) {
+Unit MakeUnit(const ModelShape& shape, UnitKind kind, const Tuning& tuning) {
+  Unit unit{.kind = kind};
+  for (const LinearShape& linear : ShapeOfUnit(shape, kind).Linears())
     AddLinear(linear, tuning, unit);
-  }
-  // Scores and mix: two products of [T, head_dim] and [head_dim, T] a head, so 4 * T * head_dim a
-  // token.
-  const int64_t core = 4 * sequence_length * query;
-  unit.forward_flops += core;
-  unit.backward_flops += 2 * core;
-  if (tuning.full) unit.trainable_elements += shape.hidden_size;  // the norm
+  if (tuning.full) unit.trainable_elements += NormElements(shape, kind);
   return unit;
 }
 
-Unit MakeMlp(const ModelShape& shape, const Tuning& tuning) {
-  Unit unit{.kind = UnitKind::kMlp};
-  for (const Linear& linear : {Linear{"gate_proj", shape.hidden_size, shape.intermediate_size},
-                               Linear{"up_proj", shape.hidden_size, shape.intermediate_size},
-                               Linear{"down_proj", shape.intermediate_size, shape.hidden_size}}) {
-    AddLinear(linear, tuning, unit);
-  }
-  if (tuning.full) unit.trainable_elements += shape.hidden_size;  // the norm
-  return unit;
+// Scores and mix: two products of [T, head_dim] and [head_dim, keys] a head, so 4 * keys * head_dim
+// a token.
+void AddAttentionCore(const ModelShape& shape, int64_t keys, Unit& unit) {
+  const int64_t core = 4 * keys * shape.attention_heads * shape.head_dim;
+  unit.forward_flops += core;
+  unit.backward_flops += 2 * core;
 }
 
 // Numbers strata in the order in which they first appear.
@@ -146,7 +130,7 @@ int64_t LayerTable::TrainableElements() const {
 absl::StatusOr<LayerTable> BuildLayerTable(const ModelShape& shape, const JobSpec& spec,
                                            int64_t sequence_length) {
   RETURN_IF_ERROR(CheckShape(shape, sequence_length));
-  ASSIGN_OR_RETURN(const Tuning tuning, MakeTuning(spec));
+  ASSIGN_OR_RETURN(const Tuning tuning, MakeTuning(spec, shape));
   LayerTable table;
   table.head_forward_flops = 2 * shape.hidden_size * shape.vocab_size;
   table.head_backward_flops = (tuning.full ? 2 : 1) * table.head_forward_flops;
@@ -157,8 +141,11 @@ absl::StatusOr<LayerTable> BuildLayerTable(const ModelShape& shape, const JobSpe
   }
   table.units.reserve(static_cast<size_t>(2 * shape.layers));
   for (int64_t layer = 0; layer < shape.layers; ++layer) {
-    table.units.push_back(MakeAttention(shape, tuning, sequence_length));
-    table.units.push_back(MakeMlp(shape, tuning));
+    table.units.push_back(MakeUnit(shape, UnitKind::kAttention, tuning));
+    const int64_t window = shape.Window(layer);
+    const int64_t keys = window > 0 ? std::min(window, sequence_length) : sequence_length;
+    AddAttentionCore(shape, keys, table.units.back());
+    table.units.push_back(MakeUnit(shape, UnitKind::kMlp, tuning));
     for (size_t i = table.units.size() - 2; i < table.units.size(); ++i)
       table.units[i].layer = layer;
   }

@@ -7,23 +7,9 @@
 
 #include "core/base/status.h"
 #include "core/job/job_spec.h"
+#include "core/plan/model_shape.h"
 
 namespace dropbp {
-
-// Shapes of a decoder, from its config.json.
-struct ModelShape {
-  std::string model_type = {};
-  int64_t layers = 0;
-  int64_t hidden_size = 0;
-  int64_t intermediate_size = 0;
-  int64_t attention_heads = 0;
-  int64_t key_value_heads = 0;
-  int64_t head_dim = 0;
-  int64_t vocab_size = 0;
-  bool tied_embeddings = false;
-};
-
-enum class UnitKind { kAttention = 1, kMlp = 2 };
 
 // One residual branch of one decoder block, its norm included.
 struct Unit {
@@ -48,14 +34,11 @@ struct LayerTable {
   int64_t TotalBackwardFlops() const;  // of all units, per token
 };
 
-// The seven linear modules of a decoder block, by their Hugging Face names.
-inline constexpr const char* kLinearModules[] = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
-                                                 "gate_proj", "up_proj", "down_proj"};
-
 // Builds the table. LoRA: input gradients through frozen weights plus both gradients of the
-// adapters. Full: input and weight gradients. Attention's scores and mix cost 4 * sequence_length *
-// heads * head_dim forward per token (no causal saving counted) and twice that backward.
-// INVALID_ARGUMENT for a target module that is no linear module.
+// adapters. Full: input and weight gradients. Attention's scores and mix cost 4 * keys * heads *
+// head_dim forward per token and twice that backward, where keys is the sequence length, or the
+// layer's window if that is shorter (no causal saving counted).
+// INVALID_ARGUMENT for a target module that is no linear module of this model.
 absl::StatusOr<LayerTable> BuildLayerTable(const ModelShape& shape, const JobSpec& spec,
                                            int64_t sequence_length);
 

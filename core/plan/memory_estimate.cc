@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/plan/mask_plan.h"
 #include "core/plan/traffic.h"
@@ -12,25 +14,7 @@ namespace {
 
 constexpr int64_t kFloatBytes = 4;
 
-struct Widths {
-  explicit Widths(const ModelShape& shape)
-      : hidden(shape.hidden_size),
-        intermediate(shape.intermediate_size),
-        queries(shape.attention_heads * shape.head_dim),
-        keys(shape.key_value_heads * shape.head_dim) {}
-
-  int64_t qkv() const { return queries + 2 * keys; }
-  int64_t gate_up() const { return 2 * intermediate; }
-
-  int64_t hidden;
-  int64_t intermediate;
-  int64_t queries;
-  int64_t keys;
-};
-
-int64_t LinearElementsOfBlock(const Widths& w) {
-  return w.hidden * (w.qkv() + w.queries + w.gate_up() + w.intermediate);
-}
+constexpr UnitKind kKinds[] = {UnitKind::kAttention, UnitKind::kMlp};
 
 bool HasAdapter(const JobSpec& spec, std::string_view module) {
   if (spec.method == "full") return false;
@@ -40,39 +24,52 @@ bool HasAdapter(const JobSpec& spec, std::string_view module) {
   });
 }
 
-// Elements by token that the adapters of one group of modules with a common input keep.
-int64_t AdapterElements(const JobSpec& spec, std::initializer_list<std::string_view> modules,
-                        int64_t input_width) {
+// Elements by token that the adapters of modules with a common input keep.
+int64_t AdapterElements(const JobSpec& spec, const std::vector<LinearShape>& modules) {
   int64_t adapters = 0;
-  for (std::string_view module : modules) adapters += HasAdapter(spec, module) ? 1 : 0;
+  for (const LinearShape& module : modules) adapters += HasAdapter(spec, module.name) ? 1 : 0;
   if (adapters == 0) return 0;
-  return adapters * spec.lora.rank + (spec.lora.dropout > 0 ? input_width : 0);
+  return adapters * spec.lora.rank + (spec.lora.dropout > 0 ? modules.front().in : 0);
+}
+
+int64_t OutputsOf(const std::vector<LinearShape>& modules) {
+  int64_t sum = 0;
+  for (const LinearShape& module : modules) sum += module.out;
+  return sum;
 }
 
 // Bytes by token that a kept unit keeps for its backward pass.
 int64_t KeptBytes(UnitKind kind, const ModelShape& shape, const JobSpec& spec,
                   int64_t dtype_bytes) {
-  const Widths w(shape);
+  const UnitShape unit = ShapeOfUnit(shape, kind);
+  int64_t elements = shape.hidden_size + OutputsOf(unit.inputs) +
+                     AdapterElements(spec, unit.inputs) + AdapterElements(spec, {unit.output});
+  int64_t floats = 1;
   if (kind == UnitKind::kAttention) {
-    const int64_t elements = w.hidden + w.qkv() + w.queries +
-                             AdapterElements(spec, {"q_proj", "k_proj", "v_proj"}, w.hidden) +
-                             AdapterElements(spec, {"o_proj"}, w.queries);
-    return elements * dtype_bytes + kFloatBytes * (1 + shape.attention_heads);
+    elements += unit.output.in;
+    floats += shape.attention_heads;
+    if (shape.query_key_norms) floats += shape.attention_heads + shape.key_value_heads;
   }
-  const int64_t elements = w.hidden + w.gate_up() +
-                           AdapterElements(spec, {"gate_proj", "up_proj"}, w.hidden) +
-                           AdapterElements(spec, {"down_proj"}, w.intermediate);
-  return elements * dtype_bytes + kFloatBytes;
+  if (shape.post_norms) {
+    elements += shape.hidden_size;
+    floats += 1;
+  }
+  return elements * dtype_bytes + kFloatBytes * floats;
 }
 
 int64_t WeightBytes(const ModelShape& shape, const JobSpec& spec, int64_t dtype_bytes) {
   if (spec.method != "full") return ParameterCount(shape) * dtype_bytes;
   // Modules with a common input are joined into one matrix; a matrix of one module in fp32 is its
   // master itself.
-  const Widths w(shape);
-  const int64_t joined =
-      dtype_bytes == kFloatBytes ? w.hidden * (w.qkv() + w.gate_up()) : LinearElementsOfBlock(w);
-  return shape.layers * joined * dtype_bytes;
+  int64_t copied = 0;
+  for (UnitKind kind : kKinds) {
+    const UnitShape unit = ShapeOfUnit(shape, kind);
+    for (const auto& group : {unit.inputs, std::vector<LinearShape>{unit.output}}) {
+      if (group.size() == 1 && dtype_bytes == kFloatBytes) continue;
+      for (const LinearShape& module : group) copied += module.Elements();
+    }
+  }
+  return shape.layers * copied * dtype_bytes;
 }
 
 int64_t ActivationBytes(const ModelShape& shape, const JobSpec& spec, const LayerTable& table,
@@ -117,10 +114,14 @@ int64_t ProbeBytes(const ModelShape& shape, const JobSpec& spec, const LayerTabl
 }  // namespace
 
 int64_t ParameterCount(const ModelShape& shape) {
-  const Widths w(shape);
+  int64_t block = 0;
+  for (UnitKind kind : kKinds) {
+    block += NormElements(shape, kind);
+    for (const LinearShape& module : ShapeOfUnit(shape, kind).Linears()) block += module.Elements();
+  }
   const int64_t embeddings = shape.tied_embeddings ? 1 : 2;
-  return shape.layers * (LinearElementsOfBlock(w) + 2 * w.hidden) +
-         embeddings * shape.vocab_size * w.hidden + w.hidden;
+  return shape.layers * block + embeddings * shape.vocab_size * shape.hidden_size +
+         shape.hidden_size;
 }
 
 MemoryEstimate EstimateMemory(const ModelShape& shape, const JobSpec& spec, const LayerTable& table,

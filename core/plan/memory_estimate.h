@@ -34,6 +34,8 @@ struct ComputeSite {
 // - a kept attention unit keeps, by token: x (h B), inverse rms (4), queries, keys and values
 //   ((q + 2k) B), attention output (q B), logsumexp (4 a), LoRA down products (r B);
 // - a kept MLP unit: x (h B), inverse rms (4), gate and up (2 i B), LoRA down products (r B);
+// - where branches end with a norm, what enters it (h B) and its inverse rms (4); where queries and
+//   keys are normed, an inverse rms of each of their heads (4);
 // - with LoRA dropout, a mask as large as the input of each adapted group of modules (B);
 // - a dropped unit: nothing. Every row keeps the same number of units of a stratum, so the sum is
 //   the same in every step: N times the sum over units of (1 - p_u) times the unit's bytes.
@@ -47,7 +49,7 @@ struct ComputeSite {
 MemoryEstimate EstimateMemory(const ModelShape& shape, const JobSpec& spec, const LayerTable& table,
                               const DropPlan& plan, const ComputeSite& site);
 
-// Parameters of a decoder, without biases.
+// Parameters of a decoder.
 int64_t ParameterCount(const ModelShape& shape);
 
 }  // namespace dropbp

@@ -50,6 +50,23 @@ double BendWithMean(int64_t layers, double mean) {
   return high;
 }
 
+bool HasEqualLayers(const LayerTable& table) {
+  for (size_t u = kUnitsPerLayer; u < table.units.size(); ++u) {
+    if (table.units[u].backward_flops != table.units[u - kUnitsPerLayer].backward_flops) {
+      return false;
+    }
+  }
+  return true;
+}
+
+double PlannedByRates(const LayerTable& table, const DropPlan& plan) {
+  double dropped = 0;
+  for (size_t u = 0; u < table.units.size(); ++u) {
+    dropped += plan.DropRate(u) * static_cast<double>(table.units[u].backward_flops);
+  }
+  return dropped / static_cast<double>(table.TotalBackwardFlops());
+}
+
 // Step a: a number in [0, 2^24) for each row.
 std::vector<uint64_t> DrawOffsets(PhiloxStream& random, int64_t rows, int64_t groups) {
   const int64_t micro_steps = rows / groups;
@@ -113,7 +130,7 @@ absl::StatusOr<DropPlan> MakeNestedPlan(const LayerTable& table, int rows, int g
     plan.keep_rates.insert(plan.keep_rates.end(), kUnitsPerLayer, rate);
   }
   for (const Unit& unit : table.units) plan.unit_stratum.push_back(unit.stratum);
-  plan.planned = 1 - mean;
+  plan.planned = HasEqualLayers(table) ? 1 - mean : PlannedByRates(table, plan);
   return plan;
 }
 

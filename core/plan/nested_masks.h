@@ -18,8 +18,9 @@
 //      fall with height;
 //   c. if the block has several rows: move the rows' heights by one layer, in turn from a drawn
 //      row on, until the block keeps exactly kept_in_block layers.
-// So every step of every rank costs the same; with a single row a block it does in the mean only,
-// and then all blocks draw alike.
+// So every step of every rank costs the same where all layers do (some models have layers with a
+// window, which cost less). With a single row a block it does in the mean only, and then all blocks
+// draw alike.
 #pragma once
 
 #include <cstdint>

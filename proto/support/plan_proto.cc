@@ -37,6 +37,13 @@ v1::ModelShape ModelShapeToProto(const ModelShape& shape) {
   proto.set_vocab_size(static_cast<int32_t>(shape.vocab_size));
   proto.set_tied_embeddings(shape.tied_embeddings);
   proto.set_model_type(shape.model_type);
+  proto.set_fused_projections(shape.fused_projections);
+  proto.set_qkv_bias(shape.qkv_bias);
+  proto.set_attention_output_bias(shape.attention_output_bias);
+  proto.set_mlp_bias(shape.mlp_bias);
+  proto.set_query_key_norms(shape.query_key_norms);
+  proto.set_post_norms(shape.post_norms);
+  proto.mutable_windows()->Add(shape.windows.begin(), shape.windows.end());
   return proto;
 }
 
@@ -49,7 +56,14 @@ ModelShape ModelShapeFromProto(const v1::ModelShape& proto) {
           .key_value_heads = proto.key_value_heads(),
           .head_dim = proto.head_dim(),
           .vocab_size = proto.vocab_size(),
-          .tied_embeddings = proto.tied_embeddings()};
+          .tied_embeddings = proto.tied_embeddings(),
+          .fused_projections = proto.fused_projections(),
+          .qkv_bias = proto.qkv_bias(),
+          .attention_output_bias = proto.attention_output_bias(),
+          .mlp_bias = proto.mlp_bias(),
+          .query_key_norms = proto.query_key_norms(),
+          .post_norms = proto.post_norms(),
+          .windows = {proto.windows().begin(), proto.windows().end()}};
 }
 
 }  // namespace dropbp

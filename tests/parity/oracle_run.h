@@ -34,7 +34,7 @@ inline std::string OracleFolder(const std::string& name) {
 inline bool RunOracle(const std::string& script, const std::vector<std::string>& arguments) {
   std::string command = "'" + Environment("DROPBP_ORACLES") + "/bin/python' '" +
                         Environment("DROPBP_SOURCE_DIR") + "/tests/parity/" + script + "'";
-  for (const std::string& argument : arguments) command += " '" + argument + "'";
+  for (const std::string& argument : arguments) command.append(" '").append(argument).append("'");
   return std::system(command.c_str()) == 0;
 }
 

@@ -168,9 +168,9 @@ void CompareWithPeft(const std::string& model_dir, const std::string& work_dir) 
 }
 
 TEST(TrainParityTest, ASmallModelFollowsPeftsLossCurve) {
-  const std::string model_dir = ::testing::TempDir() + "train_parity_model";
-  ASSERT_TRUE(RunOracle("model_oracle.py", absl::StrCat("small ", model_dir, " grouped")));
-  CompareWithPeft(model_dir, ::testing::TempDir() + "train_parity_small");
+  const std::string models = ::testing::TempDir() + "train_parity_models";
+  ASSERT_TRUE(RunOracle("model_oracle.py", absl::StrCat("small ", models, " grouped")));
+  CompareWithPeft(models + "/grouped", ::testing::TempDir() + "train_parity_small");
 }
 
 TEST(TrainParityTest, SmolLm2FollowsPeftsLossCurve) {

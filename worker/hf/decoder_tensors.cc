@@ -9,26 +9,25 @@ namespace {
 
 using Shapes = std::map<std::string, std::vector<int64_t>>;
 
-void AddLinear(const std::string& name, int64_t out, int64_t in, bool bias, Shapes& shapes) {
-  shapes[name + ".weight"] = {out, in};
-  if (bias) shapes[name + ".bias"] = {out};
+void AddUnit(const ModelShape& model, UnitKind kind, const std::string& layer, Shapes& shapes) {
+  const UnitShape unit = ShapeOfUnit(model, kind);
+  shapes[absl::StrCat(layer, unit.norm, ".weight")] = {model.hidden_size};
+  if (!unit.post_norm.empty())
+    shapes[absl::StrCat(layer, unit.post_norm, ".weight")] = {model.hidden_size};
+  for (const LinearShape& linear : unit.Linears()) {
+    const std::string name = absl::StrCat(layer, unit.block, ".", linear.name);
+    shapes[name + ".weight"] = {linear.out, linear.in};
+    if (linear.bias) shapes[name + ".bias"] = {linear.out};
+  }
 }
 
-void AddLayer(const ModelConfig& config, int64_t layer, Shapes& shapes) {
-  const ModelShape& model = config.shape;
-  const std::string prefix = absl::StrCat("model.layers.", layer, ".");
-  const int64_t hidden = model.hidden_size;
-  const int64_t queries = model.attention_heads * model.head_dim;
-  const int64_t keys = model.key_value_heads * model.head_dim;
-  shapes[prefix + "input_layernorm.weight"] = {hidden};
-  shapes[prefix + "post_attention_layernorm.weight"] = {hidden};
-  AddLinear(prefix + "self_attn.q_proj", queries, hidden, config.attention_bias, shapes);
-  AddLinear(prefix + "self_attn.k_proj", keys, hidden, config.attention_bias, shapes);
-  AddLinear(prefix + "self_attn.v_proj", keys, hidden, config.attention_bias, shapes);
-  AddLinear(prefix + "self_attn.o_proj", hidden, queries, config.attention_bias, shapes);
-  AddLinear(prefix + "mlp.gate_proj", model.intermediate_size, hidden, config.mlp_bias, shapes);
-  AddLinear(prefix + "mlp.up_proj", model.intermediate_size, hidden, config.mlp_bias, shapes);
-  AddLinear(prefix + "mlp.down_proj", hidden, model.intermediate_size, config.mlp_bias, shapes);
+void AddLayer(const ModelShape& model, int64_t index, Shapes& shapes) {
+  const std::string layer = absl::StrCat("model.layers.", index, ".");
+  AddUnit(model, UnitKind::kAttention, layer, shapes);
+  AddUnit(model, UnitKind::kMlp, layer, shapes);
+  if (!model.query_key_norms) return;
+  for (const char* name : {"q_norm", "k_norm"})
+    shapes[absl::StrCat(layer, "self_attn.", name, ".weight")] = {model.head_dim};
 }
 
 bool IsFloatingPoint(TensorType type) {
@@ -65,7 +64,8 @@ Shapes DecoderTensors(const ModelConfig& config) {
   shapes["model.embed_tokens.weight"] = {config.shape.vocab_size, config.shape.hidden_size};
   shapes["model.norm.weight"] = {config.shape.hidden_size};
   if (!config.shape.tied_embeddings) shapes["lm_head.weight"] = shapes["model.embed_tokens.weight"];
-  for (int64_t layer = 0; layer < config.shape.layers; ++layer) AddLayer(config, layer, shapes);
+  for (int64_t layer = 0; layer < config.shape.layers; ++layer)
+    AddLayer(config.shape, layer, shapes);
   return shapes;
 }
 

@@ -1,5 +1,4 @@
-// Which tensors a Llama-architecture decoder needs, so that a model folder can be refused before
-// anything loads it.
+// Which tensors a decoder needs, so that a model folder can be refused before anything loads it.
 #pragma once
 
 #include <cstdint>

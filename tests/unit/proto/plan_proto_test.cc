@@ -36,7 +36,14 @@ TEST(PlanProtoTest, BringsAModelShapeThereAndBack) {
                          .key_value_heads = 3,
                          .head_dim = 64,
                          .vocab_size = 49152,
-                         .tied_embeddings = true};
+                         .tied_embeddings = true,
+                         .fused_projections = true,
+                         .qkv_bias = true,
+                         .attention_output_bias = true,
+                         .mlp_bias = true,
+                         .query_key_norms = true,
+                         .post_norms = true,
+                         .windows = {0, int64_t{1} << 32}};
   const ModelShape back = ModelShapeFromProto(ModelShapeToProto(shape));
   EXPECT_EQ(back.model_type, shape.model_type);
   EXPECT_EQ(back.layers, shape.layers);
@@ -47,6 +54,13 @@ TEST(PlanProtoTest, BringsAModelShapeThereAndBack) {
   EXPECT_EQ(back.head_dim, shape.head_dim);
   EXPECT_EQ(back.vocab_size, shape.vocab_size);
   EXPECT_EQ(back.tied_embeddings, shape.tied_embeddings);
+  EXPECT_EQ(back.fused_projections, shape.fused_projections);
+  EXPECT_EQ(back.qkv_bias, shape.qkv_bias);
+  EXPECT_EQ(back.attention_output_bias, shape.attention_output_bias);
+  EXPECT_EQ(back.mlp_bias, shape.mlp_bias);
+  EXPECT_EQ(back.query_key_norms, shape.query_key_norms);
+  EXPECT_EQ(back.post_norms, shape.post_norms);
+  EXPECT_EQ(back.windows, shape.windows);
 }
 
 }  // namespace

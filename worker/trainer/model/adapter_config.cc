@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "core/plan/layer_table.h"
+#include "core/plan/model_shape.h"
 #include "worker/hf/json.h"
 
 namespace dropbp::trainer {
@@ -80,14 +80,6 @@ absl::StatusOr<std::vector<std::string>> Targets(const json& config, const std::
   return value.get<std::vector<std::string>>();
 }
 
-// "all-linear" as the list that PEFT itself stores for it.
-std::vector<std::string> TargetList(const LoraSpec& lora) {
-  const bool all =
-      std::count(lora.target_modules.begin(), lora.target_modules.end(), "all-linear") > 0;
-  return all ? std::vector<std::string>(std::begin(kLinearModules), std::end(kLinearModules))
-             : lora.target_modules;
-}
-
 }  // namespace
 
 std::string FormatAdapterConfig(const LoraSpec& lora, const std::string& base_model_name) {
@@ -108,7 +100,7 @@ std::string FormatAdapterConfig(const LoraSpec& lora, const std::string& base_mo
       {"r", lora.rank},
       {"rank_pattern", json::object()},
       {"revision", nullptr},
-      {"target_modules", TargetList(lora)},
+      {"target_modules", lora.target_modules},
       {"task_type", "CAUSAL_LM"},
       {"use_dora", false},
       {"use_rslora", false},

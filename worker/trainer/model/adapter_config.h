@@ -9,7 +9,7 @@
 
 namespace dropbp::trainer {
 
-// The text of an adapter_config.json.
+// The text of an adapter_config.json. `lora` names its target modules one by one.
 std::string FormatAdapterConfig(const LoraSpec& lora, const std::string& base_model_name);
 
 // INVALID_ARGUMENT that begins with `source` and names the field, its value and what is supported.

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <system_error>
@@ -10,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/files.h"
+#include "core/plan/model_shape.h"
 #include "worker/hf/safetensors.h"
 #include "worker/trainer/model/adapter_config.h"
 #include "worker/trainer/model/tensor_views.h"
@@ -85,8 +87,11 @@ absl::Status WriteAdapter(const std::string& dir, const Decoder& decoder, const 
                           const std::string& base_model_name) {
   RETURN_IF_ERROR(MakeFolder(dir));
   RETURN_IF_ERROR(WriteTrainable(dir + "/adapter_model.safetensors", decoder, at::kFloat));
+  LoraSpec named = lora;  // all-linear as the list that PEFT itself stores for it
+  if (std::count(named.target_modules.begin(), named.target_modules.end(), "all-linear") > 0)
+    named.target_modules = LinearModules(decoder.config().shape);
   return WriteFileAtomically(dir + "/adapter_config.json",
-                             FormatAdapterConfig(lora, base_model_name));
+                             FormatAdapterConfig(named, base_model_name));
 }
 
 absl::StatusOr<LoraSpec> ReadAdapterConfig(const std::string& dir) {

@@ -5,34 +5,114 @@
 #include "worker/trainer/model/elementwise.h"
 
 namespace dropbp::trainer {
+namespace {
+
+// Columns of the queries' heads and of the keys' heads, as views of [rows, all heads * head_dim].
+struct HeadColumns {
+  HeadColumns(const at::Tensor& qkv, const AttentionDims& dims)
+      : queries(qkv.narrow(1, 0, dims.heads * dims.head_dim)),
+        keys(qkv.narrow(1, dims.heads * dims.head_dim, dims.kv_heads * dims.head_dim)) {}
+
+  at::Tensor queries;
+  at::Tensor keys;
+};
+
+// One head a row, contiguous.
+at::Tensor HeadRows(const at::Tensor& columns, int64_t head_dim) {
+  return columns.reshape({-1, head_dim});
+}
+
+}  // namespace
 
 AttentionDims AttentionBranch::DimsOf(const ForwardContext& context) const {
-  AttentionDims dims = dims_;
+  AttentionDims dims = settings_.dims;
   dims.batch = context.batch;
   dims.sequence = context.sequence;
   return dims;
 }
 
+void AttentionBranch::Rotate(const at::Tensor& qkv, const ForwardContext& context) const {
+  if (settings_.rope < 0) return;
+  RotateInPlace(qkv, rotated_heads(), settings_.dims.head_dim, context.angles[settings_.rope]);
+}
+
+at::Tensor AttentionBranch::NormHeads(const at::Tensor& inner, BranchTape* tape) const {
+  const AttentionDims& dims = settings_.dims;
+  const at::Tensor qkv = inner.clone();
+  const HeadColumns raw(inner, dims), normed(qkv, dims);
+  const RmsNormResult queries = settings_.query_norm.Forward(HeadRows(raw.queries, dims.head_dim));
+  const RmsNormResult keys = settings_.key_norm.Forward(HeadRows(raw.keys, dims.head_dim));
+  normed.queries.copy_(queries.y.view(normed.queries.sizes()));
+  normed.keys.copy_(keys.y.view(normed.keys.sizes()));
+  if (tape != nullptr) {
+    tape->query_inverse_rms = queries.inverse_rms;
+    tape->key_inverse_rms = keys.inverse_rms;
+  }
+  return qkv;
+}
+
+at::Tensor AttentionBranch::NormHeadsAgain(const BranchTape& tape) const {
+  const AttentionDims& dims = settings_.dims;
+  const at::Tensor qkv = tape.inner.clone();
+  const HeadColumns raw(tape.inner, dims), normed(qkv, dims);
+  const auto again = [&](const Norm& norm, const at::Tensor& columns, const at::Tensor& rms) {
+    return norm.Again(HeadRows(columns, dims.head_dim), rms).view(columns.sizes());
+  };
+  normed.queries.copy_(again(settings_.query_norm, raw.queries, tape.query_inverse_rms));
+  normed.keys.copy_(again(settings_.key_norm, raw.keys, tape.key_inverse_rms));
+  return qkv;
+}
+
+Branch::MixGrads AttentionBranch::NormHeadsGrad(const BranchTape& tape, at::Tensor dqkv) const {
+  const AttentionDims& dims = settings_.dims;
+  const HeadColumns raw(tape.inner, dims), cotangents(dqkv, dims);
+  MixGrads grads{dqkv};
+  const auto through = [&](const Norm& norm, const at::Tensor& columns, const at::Tensor& rms,
+                           const at::Tensor& cotangent) {
+    const at::Tensor x = HeadRows(columns, dims.head_dim);
+    const at::Tensor dy = HeadRows(cotangent, dims.head_dim);
+    if (norm.leaf().defined()) grads.parameters.push_back(norm.WeightGrad(dy, x, rms));
+    cotangent.copy_(norm.InputGrad(dy, x, rms).view(cotangent.sizes()));
+  };
+  through(settings_.query_norm, raw.queries, tape.query_inverse_rms, cotangents.queries);
+  through(settings_.key_norm, raw.keys, tape.key_inverse_rms, cotangents.keys);
+  return grads;
+}
+
 at::Tensor AttentionBranch::Mix(const at::Tensor& inner, const ForwardContext& context,
                                 BranchTape* tape) {
-  RotateInPlace(inner, dims_.heads + dims_.kv_heads, context.cos, context.sin, /*inverse=*/false);
+  const at::Tensor qkv = norms_heads() ? NormHeads(inner, tape) : inner;
+  Rotate(qkv, context);
   const AttentionDims dims = DimsOf(context);
-  if (context.cache != nullptr) {
-    const QkvViews views = SplitQkv(inner, dims);
-    return context.cache->Attend(layer_, views.queries, views.keys, views.values);
-  }
-  AttentionResult result = CausalAttention(inner, dims);
+  if (context.cache != nullptr)
+    return context.cache->Attend(settings_.layer, SplitQkv(qkv, dims), dims);
+  AttentionResult result = CausalAttention(qkv, dims);
   if (tape != nullptr) tape->mixed = result;
   return result.out;
 }
 
 at::Tensor AttentionBranch::MixAgain(const BranchTape& tape) { return tape.mixed.out; }
 
-at::Tensor AttentionBranch::MixGrad(const BranchTape& tape, const at::Tensor& dmixed) {
-  const at::Tensor dqkv = CausalAttentionGrad(dmixed, tape.inner, tape.mixed, DimsOf(tape.context));
-  RotateInPlace(dqkv, dims_.heads + dims_.kv_heads, tape.context.cos, tape.context.sin,
-                /*inverse=*/true);
-  return dqkv;
+Branch::MixGrads AttentionBranch::MixGrad(const BranchTape& tape, const at::Tensor& dmixed) {
+  at::Tensor qkv = tape.inner;  // rotated in place, unless heads are normed
+  if (norms_heads()) {
+    qkv = NormHeadsAgain(tape);
+    Rotate(qkv, tape.context);
+  }
+  const at::Tensor dqkv = CausalAttentionGrad(dmixed, qkv, tape.mixed, DimsOf(tape.context));
+  if (settings_.rope >= 0) {
+    RotateGradInPlace(dqkv, rotated_heads(), settings_.dims.head_dim,
+                      tape.context.angles[settings_.rope]);
+  }
+  return norms_heads() ? NormHeadsGrad(tape, dqkv) : MixGrads{dqkv};
+}
+
+std::vector<at::Tensor> AttentionBranch::MixParameters() const {
+  std::vector<at::Tensor> leaves;
+  for (const Norm* norm : {&settings_.query_norm, &settings_.key_norm}) {
+    if (norm->leaf().defined()) leaves.push_back(norm->leaf());
+  }
+  return leaves;
 }
 
 }  // namespace dropbp::trainer

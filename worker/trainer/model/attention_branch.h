@@ -1,30 +1,49 @@
-// The attention branch: norm, q/k/v projections, rotary positions, causal attention, output
-// projection.
+// The attention branch: norm, q/k/v projections, norms of heads (Qwen3, Gemma 3), rotary positions,
+// causal attention, output projection.
 #pragma once
+
+#include <utility>
+#include <vector>
 
 #include "worker/trainer/model/branch.h"
 
 namespace dropbp::trainer {
 
+// What one layer's attention is.
+struct AttentionSettings {
+  int64_t layer = 0;   // its index in a KvCache
+  AttentionDims dims;  // batch and sequence are not read
+  int rope = 0;        // index into ForwardContext::angles; -1: heads are not rotated
+  Norm query_norm;     // over each head, before rotation; may be none
+  Norm key_norm;
+};
+
 class AttentionBranch : public Branch {
  public:
-  // `layer` is its index in a KvCache; of `dims` only heads, kv_heads and head_dim are read.
-  AttentionBranch(int64_t layer, AttentionDims dims, ComputeCopy norm, double norm_epsilon,
-                  LinearGroup qkv, LinearGroup out)
-      : Branch(std::move(norm), norm_epsilon, std::move(qkv), std::move(out)),
-        layer_(layer),
-        dims_(dims) {}
+  AttentionBranch(AttentionSettings settings, Norm norm, Norm post_norm, LinearGroup qkv,
+                  LinearGroup out)
+      : Branch(std::move(norm), std::move(post_norm), std::move(qkv), std::move(out)),
+        settings_(std::move(settings)) {}
 
  protected:
   at::Tensor Mix(const at::Tensor& inner, const ForwardContext& context, BranchTape* tape) override;
   at::Tensor MixAgain(const BranchTape& tape) override;
-  at::Tensor MixGrad(const BranchTape& tape, const at::Tensor& dmixed) override;
+  MixGrads MixGrad(const BranchTape& tape, const at::Tensor& dmixed) override;
+  std::vector<at::Tensor> MixParameters() const override;
 
  private:
   AttentionDims DimsOf(const ForwardContext& context) const;
+  bool norms_heads() const { return settings_.query_norm.defined(); }
+  int64_t rotated_heads() const { return settings_.dims.heads + settings_.dims.kv_heads; }
+  // Queries and keys of `inner` normed, values as they are; its inverse rms in `tape` if not null.
+  at::Tensor NormHeads(const at::Tensor& inner, BranchTape* tape) const;
+  // The same again.
+  at::Tensor NormHeadsAgain(const BranchTape& tape) const;
+  // From the cotangent of NormHeads' value to that of `inner`, in place, and the norms' gradients.
+  MixGrads NormHeadsGrad(const BranchTape& tape, at::Tensor dqkv) const;
+  void Rotate(const at::Tensor& qkv, const ForwardContext& context) const;
 
-  int64_t layer_;
-  AttentionDims dims_;
+  AttentionSettings settings_;
 };
 
 }  // namespace dropbp::trainer

@@ -2,8 +2,8 @@
 //
 // On the CPU it is two to three times as fast in bf16 as ATen's flash kernel there, since whole
 // products go to oneDNN. Queries of one key/value head are rows of one product: row s * group + g
-// is position s, group member g. A block of positions [begin, end) needs keys [0, end) only, so the
-// upper triangle is mostly never computed.
+// is position s, group member g. A block of positions [begin, end) needs keys [0, end) only, with a
+// window not even those before begin - window + 1, so what is masked is mostly never computed.
 #pragma once
 
 #include "worker/trainer/model/causal_attention.h"

@@ -28,19 +28,23 @@ BranchTape BranchTape::Select(const at::Tensor& sequences) const {
   selected.inverse_rms = pick(inverse_rms);
   selected.inner = pick(inner);
   selected.mixed = {pick(mixed.out), pick(mixed.logsumexp)};
+  selected.query_inverse_rms = pick(query_inverse_rms);
+  selected.key_inverse_rms = pick(key_inverse_rms);
+  selected.unnormed = pick(unnormed);
+  selected.post_inverse_rms = pick(post_inverse_rms);
   selected.in = {pick(in.down), pick(in.dropout_mask)};
   selected.out = {pick(out.down), pick(out.dropout_mask)};
   return selected;
 }
 
-Branch::Branch(ComputeCopy norm, double norm_epsilon, LinearGroup in, LinearGroup out)
+Branch::Branch(Norm norm, Norm post_norm, LinearGroup in, LinearGroup out)
     : norm_(std::move(norm)),
-      norm_epsilon_(norm_epsilon),
+      post_norm_(std::move(post_norm)),
       in_(std::move(in)),
       out_(std::move(out)) {}
 
 at::Tensor Branch::Forward(const at::Tensor& x, const ForwardContext& context, BranchTape* tape) {
-  RmsNormResult normed = RmsNorm(x, norm_.Get(), norm_epsilon_);
+  RmsNormResult normed = norm_.Forward(x);
   const at::Tensor inner =
       in_.Forward(normed.y, context.dropout, tape != nullptr ? &tape->in : nullptr);
   normed.y.reset();
@@ -51,24 +55,36 @@ at::Tensor Branch::Forward(const at::Tensor& x, const ForwardContext& context, B
     tape->inverse_rms = normed.inverse_rms;
     tape->inner = inner;
   }
-  return out_.Forward(mixed, context.dropout, tape != nullptr ? &tape->out : nullptr);
+  const at::Tensor out =
+      out_.Forward(mixed, context.dropout, tape != nullptr ? &tape->out : nullptr);
+  if (!post_norm_.defined()) return out;
+  const RmsNormResult post = post_norm_.Forward(out);
+  if (tape != nullptr) {
+    tape->unnormed = out;
+    tape->post_inverse_rms = post.inverse_rms;
+  }
+  return post.y;
 }
 
 std::vector<at::Tensor> Branch::Backward(const BranchTape& tape, const at::Tensor& dy,
                                          bool input_needed) {
-  const at::Tensor weight = norm_.Get();
   const bool norm_trained = norm_.leaf().defined();
+  const at::Tensor dout =
+      post_norm_.defined() ? post_norm_.InputGrad(dy, tape.unnormed, tape.post_inverse_rms) : dy;
   LinearGrads out =
-      out_.Backward(tape.out, out_.has_parameters() ? MixAgain(tape) : at::Tensor(), dy,
+      out_.Backward(tape.out, out_.has_parameters() ? MixAgain(tape) : at::Tensor(), dout,
                     /*input_needed=*/true);
-  const at::Tensor dinner = MixGrad(tape, out.input);
+  const MixGrads mix = MixGrad(tape, out.input);
   out.input.reset();
   const at::Tensor normed =
-      in_.has_parameters() ? RmsNormAgain(tape.x, weight, tape.inverse_rms) : at::Tensor();
-  const LinearGrads in = in_.Backward(tape.in, normed, dinner, input_needed || norm_trained);
+      in_.has_parameters() ? norm_.Again(tape.x, tape.inverse_rms) : at::Tensor();
+  const LinearGrads in = in_.Backward(tape.in, normed, mix.inner, input_needed || norm_trained);
   std::vector<at::Tensor> grads(1);
-  if (input_needed) grads[0] = RmsNormInputGrad(in.input, tape.x, weight, tape.inverse_rms);
-  if (norm_trained) grads.push_back(RmsNormWeightGrad(in.input, tape.x, tape.inverse_rms));
+  if (input_needed) grads[0] = norm_.InputGrad(in.input, tape.x, tape.inverse_rms);
+  if (norm_trained) grads.push_back(norm_.WeightGrad(in.input, tape.x, tape.inverse_rms));
+  grads.insert(grads.end(), mix.parameters.begin(), mix.parameters.end());
+  if (post_norm_.leaf().defined())
+    grads.push_back(post_norm_.WeightGrad(dy, tape.unnormed, tape.post_inverse_rms));
   grads.insert(grads.end(), in.parameters.begin(), in.parameters.end());
   grads.insert(grads.end(), out.parameters.begin(), out.parameters.end());
   return grads;
@@ -77,6 +93,8 @@ std::vector<at::Tensor> Branch::Backward(const BranchTape& tape, const at::Tenso
 std::vector<at::Tensor> Branch::parameters() const {
   std::vector<at::Tensor> all;
   if (norm_.leaf().defined()) all.push_back(norm_.leaf());
+  for (const at::Tensor& leaf : MixParameters()) all.push_back(leaf);
+  if (post_norm_.leaf().defined()) all.push_back(post_norm_.leaf());
   for (const LinearGroup* group : {&in_, &out_}) {
     all.insert(all.end(), group->parameters().begin(), group->parameters().end());
   }

@@ -1,4 +1,4 @@
-// A droppable unit: a residual branch f_u(x), its own norm included, and what backward through it
+// A droppable unit: a residual branch f_u(x), its own norms included, and what backward through it
 // needs.
 #pragma once
 
@@ -9,9 +9,10 @@
 #include <vector>
 
 #include "worker/trainer/model/causal_attention.h"
-#include "worker/trainer/model/compute_copy.h"
 #include "worker/trainer/model/kv_cache.h"
 #include "worker/trainer/model/linear_group.h"
+#include "worker/trainer/model/norm.h"
+#include "worker/trainer/model/rope.h"
 
 namespace dropbp::trainer {
 
@@ -19,20 +20,23 @@ namespace dropbp::trainer {
 struct ForwardContext {
   int64_t batch = 0;
   int64_t sequence = 0;
-  at::Tensor cos;  // fp32 [batch or 1, sequence, head_dim / 2]
-  at::Tensor sin;
+  std::vector<RopeAngles> angles;          // by index into ModelConfig::ropes
   const at::Generator* dropout = nullptr;  // null: no adapter dropout
   KvCache* cache = nullptr;                // generation only
 };
 
-// What a recorded forward pass keeps for its backward pass. Norm outputs and SwiGLU outputs are
-// computed again instead.
+// What a recorded forward pass keeps for its backward pass. Outputs of norms and of the gated
+// activation are computed again instead.
 struct BranchTape {
   ForwardContext context;
   at::Tensor x;  // [rows, hidden]
   at::Tensor inverse_rms;
-  at::Tensor inner;       // output of the first linear group
-  AttentionResult mixed;  // attention only
+  at::Tensor inner;              // output of the first linear group
+  AttentionResult mixed;         // attention only
+  at::Tensor query_inverse_rms;  // [rows * heads, 1], where heads are normed
+  at::Tensor key_inverse_rms;
+  at::Tensor unnormed;  // what enters the post-norm, if there is one
+  at::Tensor post_inverse_rms;
   LinearTape in;
   LinearTape out;
 
@@ -40,10 +44,12 @@ struct BranchTape {
   BranchTape Select(const at::Tensor& sequences) const;
 };
 
-// norm -> first linear group -> mix (attention or SwiGLU) -> second linear group. Not thread-safe.
+// norm -> first linear group -> mix (attention or gated activation) -> second linear group -> norm
+// (Gemma). Not thread-safe.
 class Branch {
  public:
-  Branch(ComputeCopy norm, double norm_epsilon, LinearGroup in, LinearGroup out);
+  // `post_norm` may be none.
+  Branch(Norm norm, Norm post_norm, LinearGroup in, LinearGroup out);
   virtual ~Branch() = default;
 
   // f(x), [rows, hidden], without recording. Fills `tape` if not null; the value is the same bit
@@ -53,18 +59,24 @@ class Branch {
   // Gradients of x (undefined unless `input_needed`) and of parameters(), in order.
   std::vector<at::Tensor> Backward(const BranchTape& tape, const at::Tensor& dy, bool input_needed);
 
-  // Leaves: norm weight, then both linear groups'.
+  // Leaves: weights of the norm, of the mix and of the post-norm, then both linear groups'.
   std::vector<at::Tensor> parameters() const;
 
  protected:
+  struct MixGrads {
+    at::Tensor inner;
+    std::vector<at::Tensor> parameters = {};  // of MixParameters(), in order
+  };
+
   virtual at::Tensor Mix(const at::Tensor& inner, const ForwardContext& context,
                          BranchTape* tape) = 0;
   virtual at::Tensor MixAgain(const BranchTape& tape) = 0;
-  virtual at::Tensor MixGrad(const BranchTape& tape, const at::Tensor& dmixed) = 0;
+  virtual MixGrads MixGrad(const BranchTape& tape, const at::Tensor& dmixed) = 0;
+  virtual std::vector<at::Tensor> MixParameters() const { return {}; }
 
  private:
-  ComputeCopy norm_;
-  double norm_epsilon_;
+  Norm norm_;
+  Norm post_norm_;
   LinearGroup in_;
   LinearGroup out_;
 };

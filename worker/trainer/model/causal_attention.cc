@@ -11,8 +11,10 @@
 namespace dropbp::trainer {
 namespace {
 
+// ATen's kernel knows neither windows nor caps.
 bool UseFlash(const at::Tensor& qkv, const AttentionDims& dims) {
-  return qkv.is_cuda() && qkv.scalar_type() == at::kBFloat16 && dims.head_dim % 8 == 0 &&
+  const bool plain = dims.softcap == 0 && (dims.window == 0 || dims.window >= dims.sequence);
+  return plain && qkv.is_cuda() && qkv.scalar_type() == at::kBFloat16 && dims.head_dim % 8 == 0 &&
          dims.head_dim <= 256;
 }
 
@@ -22,7 +24,7 @@ AttentionResult Flash(const at::Tensor& qkv, const AttentionDims& dims) {
   const QkvViews views = SplitQkv(qkv, dims);
   const auto result = at::_scaled_dot_product_flash_attention(
       Heads(views.queries), Heads(views.keys), Heads(views.values), /*dropout_p=*/0.0,
-      /*is_causal=*/true);
+      /*is_causal=*/true, /*return_debug_mask=*/false, dims.Scale());
   const at::Tensor out =
       std::get<0>(result).transpose(1, 2).reshape({qkv.size(0), dims.heads * dims.head_dim});
   return {out, std::get<1>(result)};
@@ -37,7 +39,7 @@ at::Tensor FlashGrad(const at::Tensor& dout, const at::Tensor& qkv, const Attent
       Heads(dout.view(shape)), Heads(views.queries), Heads(views.keys), Heads(views.values),
       Heads(result.out.view(shape)), result.logsumexp, /*cum_seq_q=*/{}, /*cum_seq_k=*/{},
       dims.sequence, dims.sequence, /*dropout_p=*/0.0, /*is_causal=*/true, no_dropout,
-      no_dropout.new_empty({}));
+      no_dropout.new_empty({}), dims.Scale());
   at::Tensor dqkv = at::empty_like(qkv);
   const QkvViews parts = SplitQkv(dqkv, dims);
   parts.queries.copy_(std::get<0>(grads).transpose(1, 2));
@@ -47,6 +49,10 @@ at::Tensor FlashGrad(const at::Tensor& dout, const at::Tensor& qkv, const Attent
 }
 
 }  // namespace
+
+double AttentionDims::Scale() const {
+  return scale > 0 ? scale : 1 / std::sqrt(static_cast<double>(head_dim));
+}
 
 QkvViews SplitQkv(const at::Tensor& qkv, const AttentionDims& dims) {
   const at::Tensor heads =

@@ -15,6 +15,11 @@ struct AttentionDims {
   int64_t heads = 0;
   int64_t kv_heads = 0;
   int64_t head_dim = 0;
+  double scale = 0;    // of scores; 0: head_dim^-1/2
+  int64_t window = 0;  // positions that one sees, itself included; 0: all before it
+  double softcap = 0;  // scaled scores s become cap * tanh(s / cap); 0: they do not
+
+  double Scale() const;
 };
 
 // [batch, sequence, heads, head_dim] views of the three parts.
@@ -30,7 +35,7 @@ struct AttentionResult {
   at::Tensor logsumexp;  // what the gradient needs besides qkv and out
 };
 
-// Scores are scaled by head_dim^-1/2; position i sees positions 0 ... i. Its scores are never kept
+// Position i sees positions 0 ... i, with a window only the last of them. Scores are never kept
 // whole: memory grows with the sequence, not with its square.
 AttentionResult CausalAttention(const at::Tensor& qkv, const AttentionDims& dims);
 

@@ -45,7 +45,17 @@ INLINE float Rounded(float value) {
 }
 
 template <typename T>
-INLINE void NormalizeRow(const T* x, const T* weight, T* y, float inverse_rms, int64_t width) {
+INLINE void NormalizeRow(const RmsNormArgs<T>& args, int64_t first, float inverse_rms,
+                         int64_t width) {
+  const T* x = args.x + first;
+  const T* weight = args.weight;
+  T* y = args.y + first;
+  if (args.unit_offset) {
+    INDEPENDENT
+    for (int64_t i = 0; i < width; ++i)
+      Store(Load(x[i]) * inverse_rms * (1 + Load(weight[i])), y[i]);
+    return;
+  }
   INDEPENDENT
   for (int64_t i = 0; i < width; ++i)
     Store(Rounded<T>(Load(x[i]) * inverse_rms) * Load(weight[i]), y[i]);
@@ -61,20 +71,20 @@ INLINE void RmsNormRows(const RmsNormArgs<T>& args, Rows rows) {
     const float inverse_rms =
         1 / std::sqrt(squares / static_cast<float>(rows.width) + args.epsilon);
     args.inverse_rms[row] = inverse_rms;
-    NormalizeRow(x, args.weight, args.y + row * rows.width, inverse_rms, rows.width);
+    NormalizeRow(args, row * rows.width, inverse_rms, rows.width);
   }
 }
 
 template <typename T>
 INLINE void RmsNormAgainRows(const RmsNormArgs<T>& args, Rows rows) {
   for (int64_t row = rows.begin; row < rows.end; ++row) {
-    const int64_t first = row * rows.width;
-    NormalizeRow(args.x + first, args.weight, args.y + first, args.inverse_rms[row], rows.width);
+    NormalizeRow(args, row * rows.width, args.inverse_rms[row], rows.width);
   }
 }
 
 template <typename T>
 INLINE void RmsNormGradRows(const RmsNormGradArgs<T>& args, Rows rows) {
+  const float offset = args.unit_offset ? 1 : 0;
   for (int64_t row = rows.begin; row < rows.end; ++row) {
     const int64_t first = row * rows.width;
     const T* dy = args.dy + first;
@@ -84,32 +94,62 @@ INLINE void RmsNormGradRows(const RmsNormGradArgs<T>& args, Rows rows) {
     float projection = 0;
     INDEPENDENT
     for (int64_t i = 0; i < rows.width; ++i)
-      projection += Load(dy[i]) * Load(args.weight[i]) * Load(x[i]);
+      projection += Load(dy[i]) * (offset + Load(args.weight[i])) * Load(x[i]);
     // mean(dy * weight * normalized) * inverse_rms, so that it multiplies x itself.
     projection *= inverse_rms * inverse_rms / static_cast<float>(rows.width);
     INDEPENDENT
     for (int64_t i = 0; i < rows.width; ++i) {
-      Store((Load(dy[i]) * Load(args.weight[i]) - Load(x[i]) * projection) * inverse_rms, dx[i]);
+      const float weighted = Load(dy[i]) * (offset + Load(args.weight[i]));
+      Store((weighted - Load(x[i]) * projection) * inverse_rms, dx[i]);
     }
   }
 }
 
-template <typename T>
-INLINE void SwiGluRows(const T* gate_up, T* y, Rows rows) {
+// 1 / sigmoid(x), kept finite: dividing by infinity is no number under -ffast-math.
+INLINE float InverseSigmoid(float x) { return 1 + std::exp(-std::fmax(x, -80.0f)); }
+
+// Activations of a gate, and their values with derivatives.
+struct ValueAndSlope {
+  float value;
+  float slope;
+};
+
+struct Silu {
+  INLINE static float Value(float g) { return g / InverseSigmoid(g); }
+  INLINE static ValueAndSlope Both(float g) {
+    const float sigmoid = 1 / InverseSigmoid(g);
+    const float silu = g * sigmoid;
+    return {silu, sigmoid + silu * (1 - sigmoid)};
+  }
+};
+
+// 0.5 g (1 + tanh(u)) with u = sqrt(2 / pi) (g + 0.044715 g^3), which is g sigmoid(2 u).
+struct GeluTanh {
+  static constexpr float kTwice = 1.5957691216057308f;  // 2 sqrt(2 / pi)
+  static constexpr float kCubic = 0.044715f;
+  INLINE static float Argument(float g) { return kTwice * g * (1 + kCubic * g * g); }
+  INLINE static float Value(float g) { return g / InverseSigmoid(Argument(g)); }
+  INLINE static ValueAndSlope Both(float g) {
+    const float sigmoid = 1 / InverseSigmoid(Argument(g));
+    const float value = g * sigmoid;
+    return {value, sigmoid + value * (1 - sigmoid) * kTwice * (1 + 3 * kCubic * g * g)};
+  }
+};
+
+template <typename Activation, typename T>
+INLINE void GluRows(const T* gate_up, T* y, Rows rows) {
   for (int64_t row = rows.begin; row < rows.end; ++row) {
     const T* gate = gate_up + 2 * row * rows.width;
     const T* up = gate + rows.width;
     T* out = y + row * rows.width;
     INDEPENDENT
-    for (int64_t i = 0; i < rows.width; ++i) {
-      const float g = Load(gate[i]);
-      Store(Rounded<T>(g / (1 + std::exp(-g))) * Load(up[i]), out[i]);
-    }
+    for (int64_t i = 0; i < rows.width; ++i)
+      Store(Rounded<T>(Activation::Value(Load(gate[i]))) * Load(up[i]), out[i]);
   }
 }
 
-template <typename T>
-INLINE void SwiGluGradRows(const T* dy, const T* gate_up, T* dgate_up, Rows rows) {
+template <typename Activation, typename T>
+INLINE void GluGradRows(const T* dy, const T* gate_up, T* dgate_up, Rows rows) {
   for (int64_t row = rows.begin; row < rows.end; ++row) {
     const int64_t first = 2 * row * rows.width;
     const T* gate = gate_up + first;
@@ -119,18 +159,16 @@ INLINE void SwiGluGradRows(const T* dy, const T* gate_up, T* dgate_up, Rows rows
     T* dup = dgate + rows.width;
     INDEPENDENT
     for (int64_t i = 0; i < rows.width; ++i) {
-      const float g = Load(gate[i]);
-      const float sigmoid = 1 / (1 + std::exp(-g));
-      const float silu = g * sigmoid;
-      Store(Load(d[i]) * silu, dup[i]);
-      Store(Load(d[i]) * Load(up[i]) * (sigmoid + silu * (1 - sigmoid)), dgate[i]);
+      const ValueAndSlope activation = Activation::Both(Load(gate[i]));
+      Store(Load(d[i]) * activation.value, dup[i]);
+      Store(Load(d[i]) * Load(up[i]) * activation.slope, dgate[i]);
     }
   }
 }
 
 template <typename T>
 INLINE void RotateRows(const RotateArgs<T>& args, Rows rows) {
-  const int64_t half = args.head_dim / 2;
+  const int64_t half = args.pairs;
   for (int64_t row = rows.begin; row < rows.end; ++row) {
     const float* cos = args.cos + row % args.angle_rows * half;
     const float* sin = args.sin + row % args.angle_rows * half;
@@ -149,18 +187,27 @@ INLINE void RotateRows(const RotateArgs<T>& args, Rows rows) {
   }
 }
 
-template <typename T>
-INLINE int64_t VisibleKeys(const SoftmaxArgs<T>& args, int64_t row) {
-  return args.first_position + row % args.block_rows / args.group + 1;
-}
+// Keys [begin, end) that a row sees.
+struct VisibleKeys {
+  template <typename T>
+  INLINE VisibleKeys(const SoftmaxArgs<T>& args, int64_t row)
+      : begin(0), end(args.first_position + row % args.block_rows / args.group + 1) {
+    if (args.window > 0 && end > args.window) begin = end - args.window;
+  }
+
+  int64_t begin;
+  int64_t end;
+};
 
 template <typename T>
-INLINE void WeightsOfRow(T* scores, float scale, float logsumexp, int64_t visible, int64_t width) {
+INLINE void WeightsOfRow(T* scores, float scale, float logsumexp, VisibleKeys visible,
+                         int64_t width) {
+  for (int64_t i = 0; i < visible.begin; ++i) Store(0, scores[i]);
   INDEPENDENT
-  for (int64_t i = 0; i < visible; ++i)
+  for (int64_t i = visible.begin; i < visible.end; ++i)
     Store(std::exp(Load(scores[i]) * scale - logsumexp), scores[i]);
   INDEPENDENT
-  for (int64_t i = visible; i < width; ++i) Store(0, scores[i]);
+  for (int64_t i = visible.end; i < width; ++i) Store(0, scores[i]);
 }
 
 template <typename T>
@@ -179,8 +226,9 @@ template <typename T>
 INLINE void CausalSoftmaxRows(const SoftmaxArgs<T>& args, Rows rows) {
   for (int64_t row = rows.begin; row < rows.end; ++row) {
     T* scores = args.scores + row * rows.width;
-    const int64_t visible = VisibleKeys(args, row);
-    args.logsumexp[row] = LogSumExp(scores, args.scale, visible);
+    const VisibleKeys visible(args, row);
+    args.logsumexp[row] =
+        LogSumExp(scores + visible.begin, args.scale, visible.end - visible.begin);
     WeightsOfRow(scores, args.scale, args.logsumexp[row], visible, rows.width);
   }
 }
@@ -230,15 +278,31 @@ FOR_BOTH_DTYPES(CausalSoftmax, SoftmaxArgs)
 FOR_BOTH_DTYPES(CausalSoftmaxAgain, SoftmaxArgs)
 
 VECTOR_CLONES void SwiGlu(const float* gate_up, float* y, Rows rows) {
-  SwiGluRows(gate_up, y, rows);
+  GluRows<Silu>(gate_up, y, rows);
 }
-VECTOR_CLONES void SwiGlu(const Bf16* gate_up, Bf16* y, Rows rows) { SwiGluRows(gate_up, y, rows); }
+VECTOR_CLONES void SwiGlu(const Bf16* gate_up, Bf16* y, Rows rows) {
+  GluRows<Silu>(gate_up, y, rows);
+}
 
 VECTOR_CLONES void SwiGluGrad(const float* dy, const float* gate_up, float* dgate_up, Rows rows) {
-  SwiGluGradRows(dy, gate_up, dgate_up, rows);
+  GluGradRows<Silu>(dy, gate_up, dgate_up, rows);
 }
 VECTOR_CLONES void SwiGluGrad(const Bf16* dy, const Bf16* gate_up, Bf16* dgate_up, Rows rows) {
-  SwiGluGradRows(dy, gate_up, dgate_up, rows);
+  GluGradRows<Silu>(dy, gate_up, dgate_up, rows);
+}
+
+VECTOR_CLONES void GeGlu(const float* gate_up, float* y, Rows rows) {
+  GluRows<GeluTanh>(gate_up, y, rows);
+}
+VECTOR_CLONES void GeGlu(const Bf16* gate_up, Bf16* y, Rows rows) {
+  GluRows<GeluTanh>(gate_up, y, rows);
+}
+
+VECTOR_CLONES void GeGluGrad(const float* dy, const float* gate_up, float* dgate_up, Rows rows) {
+  GluGradRows<GeluTanh>(dy, gate_up, dgate_up, rows);
+}
+VECTOR_CLONES void GeGluGrad(const Bf16* dy, const Bf16* gate_up, Bf16* dgate_up, Rows rows) {
+  GluGradRows<GeluTanh>(dy, gate_up, dgate_up, rows);
 }
 
 VECTOR_CLONES void SoftmaxGrad(float* dweights, const float* weights, const float* delta,

@@ -18,8 +18,8 @@ struct Rows {
   int64_t width;  // elements in a row
 };
 
-// y = round(x * inverse_rms) * weight. `inverse_rms` [rows] is written by RmsNorm and read by
-// RmsNormAgain.
+// y = round(x * inverse_rms) * weight; with a unit offset x * inverse_rms * (1 + weight), rounded
+// once. `inverse_rms` [rows] is written by RmsNorm and read by RmsNormAgain.
 template <typename T>
 struct RmsNormArgs {
   const T* x;
@@ -27,6 +27,7 @@ struct RmsNormArgs {
   T* y;
   float* inverse_rms;
   float epsilon;
+  bool unit_offset;
 };
 void RmsNorm(const RmsNormArgs<float>& args, Rows rows);
 void RmsNorm(const RmsNormArgs<Bf16>& args, Rows rows);
@@ -40,6 +41,7 @@ struct RmsNormGradArgs {
   const T* weight;
   const float* inverse_rms;
   T* dx;
+  bool unit_offset;
 };
 void RmsNormGrad(const RmsNormGradArgs<float>& args, Rows rows);
 void RmsNormGrad(const RmsNormGradArgs<Bf16>& args, Rows rows);
@@ -50,22 +52,30 @@ void SwiGlu(const Bf16* gate_up, Bf16* y, Rows rows);
 void SwiGluGrad(const float* dy, const float* gate_up, float* dgate_up, Rows rows);
 void SwiGluGrad(const Bf16* dy, const Bf16* gate_up, Bf16* dgate_up, Rows rows);
 
-// Rotates `heads` heads of `head_dim` elements at the beginning of each row, in place.
+// The same with GELU in its tanh form in place of silu.
+void GeGlu(const float* gate_up, float* y, Rows rows);
+void GeGlu(const Bf16* gate_up, Bf16* y, Rows rows);
+void GeGluGrad(const float* dy, const float* gate_up, float* dgate_up, Rows rows);
+void GeGluGrad(const Bf16* dy, const Bf16* gate_up, Bf16* dgate_up, Rows rows);
+
+// Rotates `heads` heads of `head_dim` elements at the beginning of each row, in place: of each head
+// the first 2 * pairs elements.
 template <typename T>
 struct RotateArgs {
   T* x;
-  const float* cos;  // [angle_rows, head_dim / 2]
+  const float* cos;  // [angle_rows, pairs]
   const float* sin;
   int64_t angle_rows;  // row r turns by angle row r % angle_rows
   int64_t heads;
   int64_t head_dim;
+  int64_t pairs;
   float sign;  // -1: back
 };
 void Rotate(const RotateArgs<float>& args, Rows rows);
 void Rotate(const RotateArgs<Bf16>& args, Rows rows);
 
 // Attention scores -> weights in place. Row r sees first_position + (r % block_rows) / group + 1
-// keys.
+// keys; with a window only the last `window` of them.
 template <typename T>
 struct SoftmaxArgs {
   T* scores;
@@ -74,6 +84,7 @@ struct SoftmaxArgs {
   int64_t first_position;
   int64_t group;
   float scale;
+  int64_t window;  // 0: none
 };
 void CausalSoftmax(const SoftmaxArgs<float>& args, Rows rows);
 void CausalSoftmax(const SoftmaxArgs<Bf16>& args, Rows rows);

@@ -1,4 +1,5 @@
-// A Llama-architecture decoder whose residual branches can be dropped from the backward pass.
+// A decoder whose residual branches can be dropped from the backward pass. One for all model
+// families: hf::ModelConfig says how a model differs from Llama.
 #pragma once
 
 #include <ATen/core/Tensor.h>

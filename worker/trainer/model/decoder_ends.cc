@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/base/check.h"
 #include "worker/trainer/model/elementwise.h"
@@ -26,8 +27,11 @@ std::vector<int64_t> KeptSequences(const std::vector<MaskRow>& rows, size_t unit
 at::Tensor Embed(const DecoderParts& parts, const at::Tensor& ids) {
   const at::Tensor flat = ids.to(parts.device).reshape({-1});
   const at::Tensor& leaf = parts.embedding.leaf();
-  if (!AnyRequiresGrad({leaf})) return parts.embedding.Get().index_select(0, flat);
-  return at::embedding(leaf, flat).to(parts.dtype);
+  const at::Tensor embedded = AnyRequiresGrad({leaf}) ? at::embedding(leaf, flat).to(parts.dtype)
+                                                      : parts.embedding.Get().index_select(0, flat);
+  if (!parts.config.scaled_embeddings) return embedded;
+  const double scale = std::sqrt(static_cast<double>(parts.config.shape.hidden_size));
+  return embedded * at::scalar_tensor(scale, embedded.options());
 }
 
 at::Tensor FinalNorm(const DecoderParts& parts, const at::Tensor& x) {
@@ -37,14 +41,14 @@ at::Tensor FinalNorm(const DecoderParts& parts, const at::Tensor& x) {
   RmsNormResult normed;
   {
     at::NoGradGuard no_grad;
-    normed = RmsNorm(x, parts.norm.Get(), parts.config.rms_norm_eps);
+    normed = parts.norm.Forward(x);
   }
   if (!record) return normed.y;
   const auto backward = [norm = parts.norm, x, inverse_rms = normed.inverse_rms](
                             const at::Tensor& dy, const std::vector<bool>& needed) {
     std::vector<at::Tensor> grads(needed.size());
-    if (needed[0]) grads[0] = RmsNormInputGrad(dy, x, norm.Get(), inverse_rms);
-    if (needed.size() > 1 && needed[1]) grads[1] = RmsNormWeightGrad(dy, x, inverse_rms);
+    if (needed[0]) grads[0] = norm.InputGrad(dy, x, inverse_rms);
+    if (needed.size() > 1 && needed[1]) grads[1] = norm.WeightGrad(dy, x, inverse_rms);
     return grads;
   };
   return Recorded(normed.y, inputs, backward);

@@ -10,7 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "core/plan/layer_table.h"
+#include "core/plan/model_shape.h"
 #include "worker/trainer/model/attention_branch.h"
 #include "worker/trainer/model/compute_options.h"
 #include "worker/trainer/model/mlp_branch.h"
@@ -18,27 +18,22 @@
 namespace dropbp::trainer {
 namespace {
 
-absl::Status CheckLora(const LoraSpec& lora) {
+absl::Status CheckLora(const LoraSpec& lora, const ModelShape& shape) {
+  const std::vector<std::string> modules = LinearModules(shape);
   if (lora.rank < 1)
     return absl::InvalidArgumentError(
         absl::StrCat("lora.rank is ", lora.rank, "; it must be at least 1"));
   for (const std::string& target : lora.target_modules) {
-    const bool known = target == "all-linear" ||
-                       std::count(std::begin(kLinearModules), std::end(kLinearModules), target) > 0;
+    const bool known =
+        target == "all-linear" || std::count(modules.begin(), modules.end(), target) > 0;
     if (!known) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("lora.target_modules: \"", target, "\" is no linear module; legal are ",
-                       absl::StrJoin(kLinearModules, ", "), ", all-linear"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "lora.target_modules: \"", target, "\" is no linear module of a ", shape.model_type,
+          " model; legal are ", absl::StrJoin(modules, ", "), ", all-linear"));
     }
   }
   return absl::OkStatus();
 }
-
-// Rows of one module in a group's matrix.
-struct ModuleShape {
-  std::string name;
-  int64_t out;
-};
 
 class Builder {
  public:
@@ -55,10 +50,10 @@ class Builder {
     ASSIGN_OR_RETURN(parts_.embedding,
                      Plain("model.embed_tokens.weight", {shape.vocab_size, shape.hidden_size}, -1));
     for (int64_t layer = 0; layer < shape.layers; ++layer) {
-      RETURN_IF_ERROR(AddAttention(layer));
-      RETURN_IF_ERROR(AddMlp(layer));
+      RETURN_IF_ERROR(AddUnit(layer, UnitKind::kAttention));
+      RETURN_IF_ERROR(AddUnit(layer, UnitKind::kMlp));
     }
-    ASSIGN_OR_RETURN(parts_.norm, Plain("model.norm.weight", {shape.hidden_size}, -1));
+    ASSIGN_OR_RETURN(parts_.norm, MakeNorm("model.norm", shape.hidden_size, -1));
     parts_.head = parts_.embedding;
     if (!shape.tied_embeddings) {
       ASSIGN_OR_RETURN(parts_.head,
@@ -86,12 +81,16 @@ class Builder {
                  : ComputeCopy::Frozen(value);
   }
 
-  bool HasAdapter(const std::string& module) const {
+  absl::StatusOr<Norm> MakeNorm(const std::string& name, int64_t width, int unit) {
+    ASSIGN_OR_RETURN(ComputeCopy weight, Plain(name + ".weight", {width}, unit));
+    return Norm(std::move(weight), parts_.config.rms_norm_eps, parts_.config.unit_offset_norms);
+  }
+
+  bool HasAdapter(const LinearShape& module) const {
     if (!lora_method_) return false;
-    const std::string last = module.substr(module.rfind('.') + 1);
     return std::any_of(
         lora_.target_modules.begin(), lora_.target_modules.end(),
-        [&](const std::string& target) { return target == "all-linear" || target == last; });
+        [&](const std::string& target) { return target == "all-linear" || target == module.name; });
   }
 
   // Kaiming-uniform with a = sqrt(5), which is uniform within 1 / sqrt(in); its seed is that of the
@@ -116,28 +115,31 @@ class Builder {
         Trainable(prefix + ".lora_B.weight", at::zeros({module.out, lora_.rank}, options), unit);
   }
 
-  absl::StatusOr<LinearGroup> Group(const std::vector<ModuleShape>& shapes, int64_t in,
-                                    bool has_bias, int unit) {
+  // Modules that read the same input; their names begin with `prefix`.
+  absl::StatusOr<LinearGroup> Group(const std::string& prefix,
+                                    const std::vector<LinearShape>& shapes, int unit) {
+    const int64_t in = shapes.front().in;
+    const bool has_bias = shapes.front().bias;
     int64_t rows = 0;
-    for (const ModuleShape& shape : shapes) rows += shape.out;
+    for (const LinearShape& shape : shapes) rows += shape.out;
     const at::Tensor weight = at::empty({rows, in}, Options());
     const at::Tensor bias = has_bias ? at::empty({rows}, Options()) : at::Tensor();
     std::vector<LinearModule> modules;
     int64_t offset = 0;
-    for (const ModuleShape& shape : shapes) {
+    for (const LinearShape& shape : shapes) {
       LinearModule module;
-      module.name = shape.name;
+      module.name = prefix + shape.name;
       module.offset = offset;
       module.out = shape.out;
       const at::Tensor own = weight.narrow(0, offset, shape.out);
-      RETURN_IF_ERROR(weights_.CopyTo(shape.name + ".weight", own));
-      if (full_) module.master = Trainable(shape.name + ".weight", own, unit);
+      RETURN_IF_ERROR(weights_.CopyTo(module.name + ".weight", own));
+      if (full_) module.master = Trainable(module.name + ".weight", own, unit);
       if (has_bias) {
         const at::Tensor own_bias = bias.narrow(0, offset, shape.out);
-        RETURN_IF_ERROR(weights_.CopyTo(shape.name + ".bias", own_bias));
-        if (full_) module.master_bias = Trainable(shape.name + ".bias", own_bias, unit);
+        RETURN_IF_ERROR(weights_.CopyTo(module.name + ".bias", own_bias));
+        if (full_) module.master_bias = Trainable(module.name + ".bias", own_bias, unit);
       }
-      if (HasAdapter(shape.name)) AddAdapter(module, in, unit);
+      if (HasAdapter(shape)) AddAdapter(module, in, unit);
       offset += shape.out;
       modules.push_back(std::move(module));
     }
@@ -147,44 +149,52 @@ class Builder {
                  : LinearGroup(std::move(modules), weight, bias, adapter, parts_.dtype);
   }
 
-  absl::Status AddAttention(int64_t layer) {
-    const ModelShape& shape = parts_.config.shape;
-    const std::string prefix = absl::StrCat("model.layers.", layer, ".");
-    const int unit = static_cast<int>(parts_.units.size());
-    const int64_t queries = shape.attention_heads * shape.head_dim;
-    const int64_t keys = shape.key_value_heads * shape.head_dim;
-    const bool bias = parts_.config.attention_bias;
-    const std::string attention = prefix + "self_attn.";
-    ASSIGN_OR_RETURN(ComputeCopy norm,
-                     Plain(prefix + "input_layernorm.weight", {shape.hidden_size}, unit));
-    ASSIGN_OR_RETURN(LinearGroup in, Group({{attention + "q_proj", queries},
-                                            {attention + "k_proj", keys},
-                                            {attention + "v_proj", keys}},
-                                           shape.hidden_size, bias, unit));
-    ASSIGN_OR_RETURN(LinearGroup out,
-                     Group({{attention + "o_proj", shape.hidden_size}}, queries, bias, unit));
-    const AttentionDims dims{.heads = shape.attention_heads,
-                             .kv_heads = shape.key_value_heads,
-                             .head_dim = shape.head_dim};
-    parts_.units.push_back(std::make_unique<AttentionBranch>(
-        layer, dims, std::move(norm), parts_.config.rms_norm_eps, std::move(in), std::move(out)));
-    return absl::OkStatus();
+  absl::StatusOr<AttentionSettings> Settings(int64_t layer, const std::string& block, int unit) {
+    const hf::ModelConfig& config = parts_.config;
+    AttentionSettings settings{.layer = layer,
+                               .dims = {.heads = config.shape.attention_heads,
+                                        .kv_heads = config.shape.key_value_heads,
+                                        .head_dim = config.shape.head_dim,
+                                        .scale = config.attention_scale,
+                                        .window = config.shape.Window(layer),
+                                        .softcap = config.attention_softcap},
+                               .rope = config.RopeOf(layer),
+                               .query_norm = {},
+                               .key_norm = {}};
+    if (config.shape.query_key_norms) {
+      const int64_t width = config.shape.head_dim;
+      ASSIGN_OR_RETURN(settings.query_norm, MakeNorm(block + "q_norm", width, unit));
+      ASSIGN_OR_RETURN(settings.key_norm, MakeNorm(block + "k_norm", width, unit));
+    }
+    return settings;
   }
 
-  absl::Status AddMlp(int64_t layer) {
-    const ModelShape& shape = parts_.config.shape;
+  absl::Status AddUnit(int64_t layer, UnitKind kind) {
+    const UnitShape shape = ShapeOfUnit(parts_.config.shape, kind);
+    const int64_t hidden = parts_.config.shape.hidden_size;
     const std::string prefix = absl::StrCat("model.layers.", layer, ".");
+    const std::string block = absl::StrCat(prefix, shape.block, ".");
     const int unit = static_cast<int>(parts_.units.size());
-    const bool bias = parts_.config.mlp_bias;
-    ASSIGN_OR_RETURN(ComputeCopy norm,
-                     Plain(prefix + "post_attention_layernorm.weight", {shape.hidden_size}, unit));
-    ASSIGN_OR_RETURN(LinearGroup in, Group({{prefix + "mlp.gate_proj", shape.intermediate_size},
-                                            {prefix + "mlp.up_proj", shape.intermediate_size}},
-                                           shape.hidden_size, bias, unit));
-    ASSIGN_OR_RETURN(LinearGroup out, Group({{prefix + "mlp.down_proj", shape.hidden_size}},
-                                            shape.intermediate_size, bias, unit));
-    parts_.units.push_back(std::make_unique<MlpBranch>(std::move(norm), parts_.config.rms_norm_eps,
-                                                       std::move(in), std::move(out)));
+    ASSIGN_OR_RETURN(Norm norm, MakeNorm(prefix + shape.norm, hidden, unit));
+    AttentionSettings settings;
+    if (kind == UnitKind::kAttention) {
+      ASSIGN_OR_RETURN(settings, Settings(layer, block, unit));
+    }
+    Norm post_norm;
+    if (!shape.post_norm.empty()) {
+      ASSIGN_OR_RETURN(post_norm, MakeNorm(prefix + shape.post_norm, hidden, unit));
+    }
+    ASSIGN_OR_RETURN(LinearGroup in, Group(block, shape.inputs, unit));
+    ASSIGN_OR_RETURN(LinearGroup out, Group(block, {shape.output}, unit));
+    if (kind == UnitKind::kAttention) {
+      parts_.units.push_back(std::make_unique<AttentionBranch>(std::move(settings), std::move(norm),
+                                                               std::move(post_norm), std::move(in),
+                                                               std::move(out)));
+    } else {
+      parts_.units.push_back(std::make_unique<MlpBranch>(parts_.config.activation, std::move(norm),
+                                                         std::move(post_norm), std::move(in),
+                                                         std::move(out)));
+    }
     return absl::OkStatus();
   }
 
@@ -204,7 +214,7 @@ absl::StatusOr<DecoderParts> BuildDecoder(const hf::ModelConfig& config,
   parts.config = config;
   ASSIGN_OR_RETURN(parts.device, ParseDevice(options.device));
   ASSIGN_OR_RETURN(parts.dtype, ResolveDtype(options.dtype, config.dtype, parts.device));
-  if (options.method == "lora") RETURN_IF_ERROR(CheckLora(options.lora));
+  if (options.method == "lora") RETURN_IF_ERROR(CheckLora(options.lora, config.shape));
   if (options.method != "lora" && options.method != "full" && options.method != "none") {
     return absl::InvalidArgumentError(
         absl::StrCat("method is \"", options.method, "\"; legal are lora, full, none"));

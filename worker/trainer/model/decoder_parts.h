@@ -20,7 +20,7 @@ struct DecoderParts {
   at::Device device = at::Device(at::kCPU);
   ComputeCopy embedding;  // [vocab, hidden]
   std::vector<std::unique_ptr<Branch>> units;
-  ComputeCopy norm;
+  Norm norm;
   ComputeCopy head;  // [vocab, hidden]; shares the embedding's storage or leaf if they are tied
   std::vector<TrainableParameter> trainable;
 };

@@ -20,7 +20,9 @@ DecoderWalk::DecoderWalk(DecoderParts& parts, const at::Tensor& ids, const at::T
     top_ = x;
   }
   top_.set_requires_grad(true);
-  loss_ = TokenLossSum(FinalNorm(parts, top_), targets.reshape({-1}), parts.head) / count;
+  loss_ = TokenLossSum(FinalNorm(parts, top_), targets.reshape({-1}), parts.head,
+                       parts.config.logit_softcap) /
+          count;
   for (size_t i = 0; i < parts.trainable.size(); ++i) {
     index_of_[parts.trainable[i].value.unsafeGetTensorImpl()] = i;
   }
@@ -36,8 +38,8 @@ void DecoderWalk::Add(const at::Tensor& leaf, const at::Tensor& gradient,
 
 at::Tensor DecoderWalk::Top(Gradients& gradients) {
   std::vector<at::Tensor> inputs = {top_};
-  for (const ComputeCopy* copy : {&parts_.norm, &parts_.head}) {
-    if (copy->leaf().defined()) inputs.push_back(copy->leaf());
+  for (const at::Tensor& leaf : {parts_.norm.leaf(), parts_.head.leaf()}) {
+    if (leaf.defined()) inputs.push_back(leaf);
   }
   const auto grads = torch::autograd::grad({loss_}, inputs, /*grad_outputs=*/{},
                                            /*retain_graph=*/true);

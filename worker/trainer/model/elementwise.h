@@ -6,43 +6,53 @@
 
 #include <cstdint>
 
+#include "worker/hf/model_config.h"
+#include "worker/trainer/model/rope.h"
+
 namespace dropbp::trainer {
 
+using hf::Activation;
+
 // RMSNorm as transformers computes it: mean square and scaling in fp32, rounded to x's dtype, then
-// times the weight.
+// times the weight. With a unit offset, as in Gemma, times 1 + weight in fp32, and rounded then.
 struct RmsNormResult {
   at::Tensor y;            // [rows, hidden]
   at::Tensor inverse_rms;  // [rows, 1] fp32
 };
-RmsNormResult RmsNorm(const at::Tensor& x, const at::Tensor& weight, double epsilon);
+RmsNormResult RmsNorm(const at::Tensor& x, const at::Tensor& weight, double epsilon,
+                      bool unit_offset = false);
 
 // The same y again, from the saved inverse_rms.
 at::Tensor RmsNormAgain(const at::Tensor& x, const at::Tensor& weight,
-                        const at::Tensor& inverse_rms);
+                        const at::Tensor& inverse_rms, bool unit_offset = false);
 
 // Gradients of RmsNorm. `dweight` is fp32 [hidden].
 at::Tensor RmsNormInputGrad(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
-                            const at::Tensor& inverse_rms);
+                            const at::Tensor& inverse_rms, bool unit_offset = false);
 at::Tensor RmsNormWeightGrad(const at::Tensor& dy, const at::Tensor& x,
                              const at::Tensor& inverse_rms);
 
-// SwiGLU: gate_up [rows, 2 * inner], gate first -> silu(gate) * up, [rows, inner].
-at::Tensor SwiGlu(const at::Tensor& gate_up);
+// Gated linear unit: gate_up [rows, 2 * inner], gate first -> activation(gate) * up, [rows, inner].
+at::Tensor Glu(const at::Tensor& gate_up, Activation activation);
 // -> gradient of gate_up.
-at::Tensor SwiGluGrad(const at::Tensor& dy, const at::Tensor& gate_up);
+at::Tensor GluGrad(const at::Tensor& dy, const at::Tensor& gate_up, Activation activation);
 
 // Rotates the first `heads` heads of each row of qkv [rows, all heads * head_dim] in place by their
-// positions' angles. cos and sin: fp32 [batch or 1, sequence, head_dim / 2]. `inverse` rotates
-// back, which is also the gradient.
-void RotateInPlace(const at::Tensor& qkv, int64_t heads, const at::Tensor& cos,
-                   const at::Tensor& sin, bool inverse);
+// positions' angles: of each head the leading elements that there are angles for.
+void RotateInPlace(const at::Tensor& qkv, int64_t heads, int64_t head_dim,
+                   const RopeAngles& angles);
+// Its gradient, in place: the same rotation backward.
+void RotateGradInPlace(const at::Tensor& dqkv, int64_t heads, int64_t head_dim,
+                       const RopeAngles& angles);
 
 // How rows of a block of attention scores [heads, rows, keys] stand to positions: row r is position
-// first_position + r / group and sees that many keys and itself; scores are multiplied by scale.
+// first_position + r / group and sees that many keys and itself, of these with a window only the
+// last `window`; scores are multiplied by scale. Positions count from the block's first key.
 struct CausalRows {
   int64_t first_position = 0;
   int64_t group = 1;
   double scale = 1;
+  int64_t window = 0;  // 0: none
 };
 
 // Scores -> attention weights, in place, with zeros for unseen keys. Returns the log of each row's
@@ -57,6 +67,11 @@ void CausalSoftmaxAgainInPlace(at::Tensor& scores, const at::Tensor& logsumexp,
 // where delta [heads, rows] is the sum over keys of weights * dweights.
 void SoftmaxGradInPlace(at::Tensor& dweights, const at::Tensor& weights, const at::Tensor& delta,
                         double scale);
+
+// Values v -> cap * tanh(scale * v / cap), in place.
+void SoftcapInPlace(at::Tensor& values, double scale, double cap);
+// Gradient of the values, in place of that of `capped`, which is what SoftcapInPlace gave.
+void SoftcapGradInPlace(at::Tensor& grad, const at::Tensor& capped, double scale, double cap);
 
 // Sum of the rows' cross-entropies, fp32 scalar. logits: [rows, vocab], overwritten by their
 // gradients (softmax minus one at the target) if `want_grad`. targets: int64 [rows].

@@ -6,17 +6,19 @@
 
 namespace dropbp::trainer::generic {
 
-RmsNormResult RmsNorm(const at::Tensor& x, const at::Tensor& weight, double epsilon);
+RmsNormResult RmsNorm(const at::Tensor& x, const at::Tensor& weight, double epsilon,
+                      bool unit_offset = false);
 at::Tensor RmsNormAgain(const at::Tensor& x, const at::Tensor& weight,
-                        const at::Tensor& inverse_rms);
+                        const at::Tensor& inverse_rms, bool unit_offset = false);
 at::Tensor RmsNormInputGrad(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
-                            const at::Tensor& inverse_rms);
+                            const at::Tensor& inverse_rms, bool unit_offset = false);
 at::Tensor RmsNormWeightGrad(const at::Tensor& dy, const at::Tensor& x,
                              const at::Tensor& inverse_rms);
-at::Tensor SwiGlu(const at::Tensor& gate_up);
-at::Tensor SwiGluGrad(const at::Tensor& dy, const at::Tensor& gate_up);
-void RotateInPlace(const at::Tensor& qkv, int64_t heads, const at::Tensor& cos,
-                   const at::Tensor& sin, bool inverse);
+at::Tensor Glu(const at::Tensor& gate_up, Activation activation);
+at::Tensor GluGrad(const at::Tensor& dy, const at::Tensor& gate_up, Activation activation);
+// By `sign` times their angles.
+void RotateInPlace(const at::Tensor& qkv, int64_t heads, int64_t head_dim, const RopeAngles& angles,
+                   double sign);
 at::Tensor CausalSoftmaxInPlace(at::Tensor& scores, const CausalRows& rows);
 void CausalSoftmaxAgainInPlace(at::Tensor& scores, const at::Tensor& logsumexp,
                                const CausalRows& rows);

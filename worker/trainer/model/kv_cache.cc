@@ -2,8 +2,9 @@
 
 #include <ATen/ATen.h>
 
-#include <optional>
 #include <utility>
+
+#include "worker/trainer/model/elementwise.h"
 
 namespace dropbp::trainer {
 
@@ -24,21 +25,54 @@ at::Tensor KvCache::Begin(int64_t columns) {
   const at::Tensor real = all.unsqueeze(0) >= padding_;
   // A padding column sees itself, so that its softmax has something to sum.
   const at::Tensor self = all.unsqueeze(0) == fresh.unsqueeze(1);
-  visible_ = (causal.unsqueeze(0) & real.unsqueeze(1)).logical_or_(self.unsqueeze(0)).unsqueeze(1);
+  visible_.clear();
+  visible_[0] =
+      (causal.unsqueeze(0) & real.unsqueeze(1)).logical_or_(self.unsqueeze(0)).unsqueeze(1);
   length_ += columns;
   columns_ = columns;
   return (fresh.unsqueeze(0) - padding_).clamp_min_(0);
 }
 
-at::Tensor KvCache::Attend(int64_t layer, const at::Tensor& queries, const at::Tensor& keys,
-                           const at::Tensor& values) {
+const at::Tensor& KvCache::Visible(int64_t window) {
+  at::Tensor& visible = visible_[window];
+  if (!visible.defined()) {
+    const at::Tensor all = at::arange(length_, padding_.options());
+    const at::Tensor fresh = all.narrow(0, length_ - columns_, columns_);
+    visible = visible_.at(0) & (all.unsqueeze(0) > fresh.unsqueeze(1) - window);
+  }
+  return visible;
+}
+
+namespace {
+
+// Attention whose scores are capped, which ATen's has no place for. All [batch, heads, .,
+// head_dim].
+at::Tensor CappedAttention(const at::Tensor& queries, const at::Tensor& keys,
+                           const at::Tensor& values, const at::Tensor& visible,
+                           const AttentionDims& dims) {
+  const at::Tensor grouped = queries.unflatten(1, {dims.kv_heads, -1});
+  at::Tensor scores = at::matmul(grouped, keys.unsqueeze(2).transpose(-1, -2));
+  SoftcapInPlace(scores, dims.Scale(), dims.softcap);
+  const at::Tensor weights =
+      scores.to(at::kFloat).masked_fill(visible.unsqueeze(2).logical_not(), -INFINITY).softmax(-1);
+  return at::matmul(weights.to(values.scalar_type()), values.unsqueeze(2)).flatten(1, 2);
+}
+
+}  // namespace
+
+at::Tensor KvCache::Attend(int64_t layer, const QkvViews& qkv, const AttentionDims& dims) {
   const int64_t first = length_ - columns_;
-  keys_[layer].narrow(2, first, columns_).copy_(keys.transpose(1, 2));
-  values_[layer].narrow(2, first, columns_).copy_(values.transpose(1, 2));
-  const at::Tensor mixed = at::scaled_dot_product_attention(
-      queries.transpose(1, 2), keys_[layer].narrow(2, 0, length_),
-      values_[layer].narrow(2, 0, length_), visible_,
-      /*dropout_p=*/0.0, /*is_causal=*/false, /*scale=*/std::nullopt, /*enable_gqa=*/true);
+  keys_[layer].narrow(2, first, columns_).copy_(qkv.keys.transpose(1, 2));
+  values_[layer].narrow(2, first, columns_).copy_(qkv.values.transpose(1, 2));
+  const at::Tensor queries = qkv.queries.transpose(1, 2);
+  const at::Tensor keys = keys_[layer].narrow(2, 0, length_);
+  const at::Tensor values = values_[layer].narrow(2, 0, length_);
+  const at::Tensor& visible = Visible(dims.window);
+  const at::Tensor mixed = dims.softcap > 0 ? CappedAttention(queries, keys, values, visible, dims)
+                                            : at::scaled_dot_product_attention(
+                                                  queries, keys, values, visible, /*dropout_p=*/0.0,
+                                                  /*is_causal=*/false, dims.Scale(),
+                                                  /*enable_gqa=*/true);
   return mixed.transpose(1, 2).reshape({queries.size(0) * columns_, -1});
 }
 

@@ -4,7 +4,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
 #include <vector>
+
+#include "worker/trainer/model/causal_attention.h"
 
 namespace dropbp::trainer {
 
@@ -27,21 +30,23 @@ class KvCache {
   // padding, at least 0.
   at::Tensor Begin(int64_t columns);
 
-  // Stores keys and values [batch, columns, kv_heads, head_dim] of the new columns and attends to
-  // all columns so far. Returns [batch * columns, heads * head_dim].
-  at::Tensor Attend(int64_t layer, const at::Tensor& queries, const at::Tensor& keys,
-                    const at::Tensor& values);
+  // Stores keys and values of the new columns and attends to all columns so far, or to those within
+  // the window of `dims`. Returns [batch * columns, heads * head_dim].
+  at::Tensor Attend(int64_t layer, const QkvViews& qkv, const AttentionDims& dims);
 
   int64_t length() const { return length_; }
   int64_t capacity() const { return capacity_; }
 
  private:
+  // bool [batch, 1, columns, length]: which columns the new ones see.
+  const at::Tensor& Visible(int64_t window);
+
   int64_t capacity_;
   int64_t length_ = 0;
-  int64_t columns_ = 0;           // of the pass under way
-  at::Tensor padding_;            // [batch, 1]
-  at::Tensor visible_;            // bool [batch, 1, columns, length]
-  std::vector<at::Tensor> keys_;  // [batch, kv_heads, capacity, head_dim]
+  int64_t columns_ = 0;                    // of the pass under way
+  at::Tensor padding_;                     // [batch, 1]
+  std::map<int64_t, at::Tensor> visible_;  // by window, 0: none; of the pass under way
+  std::vector<at::Tensor> keys_;           // [batch, kv_heads, capacity, head_dim]
   std::vector<at::Tensor> values_;
 };
 

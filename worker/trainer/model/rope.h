@@ -5,31 +5,40 @@
 
 #include <cstdint>
 
+#include "worker/hf/rope_config.h"
+
 namespace dropbp::trainer {
 
-// A table over positions that grows as longer sequences come. Not thread-safe.
+struct RopeAngles {
+  at::Tensor cos;  // fp32 [batch or 1, sequence, rotary_dim / 2]
+  at::Tensor sin;
+};
+
+// Tables over positions that grow as longer sequences come. Not thread-safe.
 class RopeTable {
  public:
-  RopeTable(double theta, int64_t head_dim, at::Device device)
-      : theta_(theta), head_dim_(head_dim), device_(device) {}
+  RopeTable(const hf::RopeConfig& config, int64_t head_dim, at::Device device);
 
-  struct Angles {
-    at::Tensor cos;  // fp32 [batch or 1, sequence, head_dim / 2]
-    at::Tensor sin;
-  };
-  // Positions 0 ... sequence - 1, batch 1.
-  Angles First(int64_t sequence);
-  // positions: int64 [batch, sequence], all below `limit`.
-  Angles At(const at::Tensor& positions, int64_t limit);
+  // Positions 0 ... sequence - 1, batch 1. longrope: its long factors if the sequence is longer
+  // than the original positions.
+  RopeAngles First(int64_t sequence);
+  // positions: int64 [batch, sequence], all below `limit`. longrope: its long factors if `limit` is
+  // above the original positions, so that a cache of that size is filled by one set of angles.
+  RopeAngles At(const at::Tensor& positions, int64_t limit);
 
  private:
-  void Grow(int64_t positions);
+  struct Table {
+    at::Tensor inverse_frequency;  // fp32 [rotary_dim / 2]
+    RopeAngles angles = {};        // [positions, rotary_dim / 2]
+  };
+  // The table for sequences of this length, with at least as many positions.
+  const RopeAngles& Grown(int64_t positions);
 
-  double theta_;
-  int64_t head_dim_;
+  double original_positions_;
+  double attention_factor_;
   at::Device device_;
-  at::Tensor cos_;  // [positions, head_dim / 2]
-  at::Tensor sin_;
+  Table table_;
+  Table long_table_;  // longrope only
 };
 
 }  // namespace dropbp::trainer

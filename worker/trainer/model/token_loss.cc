@@ -27,8 +27,19 @@ struct LossParts {
   at::Tensor dhead;  // fp32 [vocab, hidden]; undefined if not wanted
 };
 
+// Sum of the losses of capped logits, which become gradients of the uncapped ones if `want_grad`.
+at::Tensor CappedLossInPlace(at::Tensor& logits, const at::Tensor& targets, double softcap,
+                             bool want_grad) {
+  if (softcap <= 0) return CrossEntropyInPlace(logits, targets, want_grad);
+  SoftcapInPlace(logits, /*scale=*/1, softcap);
+  const at::Tensor capped = want_grad ? logits.clone() : at::Tensor();
+  const at::Tensor sum = CrossEntropyInPlace(logits, targets, want_grad);
+  if (want_grad) SoftcapGradInPlace(logits, capped, /*scale=*/1, softcap);
+  return sum;
+}
+
 LossParts LossOfRows(const at::Tensor& rows, const at::Tensor& targets, const at::Tensor& head,
-                     bool want_rows, bool want_head) {
+                     double softcap, bool want_rows, bool want_head) {
   LossParts parts;
   parts.sum = at::zeros({}, rows.options().dtype(at::kFloat));
   if (want_rows) parts.drows = at::empty_like(rows);
@@ -38,8 +49,8 @@ LossParts LossOfRows(const at::Tensor& rows, const at::Tensor& targets, const at
     const int64_t count = std::min(chunk_rows, rows.size(0) - begin);
     const at::Tensor chunk = rows.narrow(0, begin, count);
     at::Tensor logits = LinearForward(chunk, head);
-    parts.sum.add_(
-        CrossEntropyInPlace(logits, targets.narrow(0, begin, count), want_rows || want_head));
+    parts.sum.add_(CappedLossInPlace(logits, targets.narrow(0, begin, count), softcap,
+                                     want_rows || want_head));
     if (want_rows) parts.drows.narrow(0, begin, count).copy_(LinearInputGrad(logits, head));
     if (want_head) parts.dhead.add_(LinearWeightGrad(logits, chunk));
   }
@@ -53,7 +64,7 @@ at::Tensor SupervisedRows(const at::Tensor& targets) {
 }  // namespace
 
 at::Tensor TokenLossSum(const at::Tensor& hidden, const at::Tensor& targets,
-                        const ComputeCopy& head) {
+                        const ComputeCopy& head, double softcap) {
   std::vector<at::Tensor> inputs = {hidden};
   if (head.leaf().defined()) inputs.push_back(head.leaf());
   const bool record = AnyRequiresGrad(inputs);
@@ -64,7 +75,7 @@ at::Tensor TokenLossSum(const at::Tensor& hidden, const at::Tensor& targets,
     index = SupervisedRows(targets);
     const at::Tensor supervised = targets.index_select(0, index).to(hidden.device());
     index = index.to(hidden.device());
-    parts = LossOfRows(hidden.index_select(0, index), supervised, head.Get(),
+    parts = LossOfRows(hidden.index_select(0, index), supervised, head.Get(), softcap,
                        record && hidden.requires_grad(), record && head.leaf().defined());
   }
   if (!record) return parts.sum;

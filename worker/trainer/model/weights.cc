@@ -65,11 +65,11 @@ class FileWeights : public WeightSource {
 
 class RandomSource : public WeightSource {
  public:
-  explicit RandomSource(uint64_t seed) : seed_(seed) {}
+  RandomSource(uint64_t seed, double norm_weight) : seed_(seed), norm_weight_(norm_weight) {}
 
   absl::Status CopyTo(const std::string& name, const at::Tensor& target) override {
     if (absl::EndsWith(name, "norm.weight")) {
-      at::Tensor(target).fill_(1);
+      at::Tensor(target).fill_(norm_weight_);
     } else if (target.is_cpu()) {
       // In fp32, so that every dtype gets the same weights but for rounding.
       at::Generator generator = at::detail::createCPUGenerator(seed_++);
@@ -83,6 +83,7 @@ class RandomSource : public WeightSource {
 
  private:
   uint64_t seed_;
+  double norm_weight_;
 };
 
 }  // namespace
@@ -92,8 +93,8 @@ absl::StatusOr<std::unique_ptr<WeightSource>> OpenWeights(const std::string& mod
   return std::make_unique<FileWeights>(model_dir, std::move(tensors));
 }
 
-std::unique_ptr<WeightSource> RandomWeights(uint64_t seed) {
-  return std::make_unique<RandomSource>(seed);
+std::unique_ptr<WeightSource> RandomWeights(uint64_t seed, double norm_weight) {
+  return std::make_unique<RandomSource>(seed, norm_weight);
 }
 
 }  // namespace dropbp::trainer

@@ -27,8 +27,8 @@ class WeightSource {
 // f16.
 absl::StatusOr<std::unique_ptr<WeightSource>> OpenWeights(const std::string& model_dir);
 
-// Norm weights of one, everything else normal with standard deviation 0.02, drawn on the target's
-// device.
-std::unique_ptr<WeightSource> RandomWeights(uint64_t seed);
+// Norm weights of `norm_weight`, everything else normal with standard deviation 0.02, drawn on the
+// target's device.
+std::unique_ptr<WeightSource> RandomWeights(uint64_t seed, double norm_weight = 1);
 
 }  // namespace dropbp::trainer

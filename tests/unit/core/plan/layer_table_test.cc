@@ -74,9 +74,40 @@ TEST(LayerTableTest, CountsOnlyInputGradientsWhereThereIsNoAdapter) {
 
 TEST(LayerTableTest, TakesAllLinearAsTheSevenModulesByName) {
   JobSpec named;
-  named.lora.target_modules.assign(std::begin(kLinearModules), std::end(kLinearModules));
+  named.lora.target_modules = LinearModules(SmolLm2());
+  EXPECT_EQ(named.lora.target_modules.size(), 7u);
   EXPECT_EQ(TableOf(SmolLm2(), named).TotalBackwardFlops(),
             TableOf(SmolLm2()).TotalBackwardFlops());
+}
+
+TEST(LayerTableTest, FusedProjectionsHaveOneAdapterForAllTheyStandFor) {
+  ModelShape shape = SmolLm2();
+  shape.fused_projections = true;
+  const LayerTable fused = TableOf(shape), separate = TableOf(SmolLm2());
+  // A of q, k and v is one matrix in place of three.
+  EXPECT_EQ(separate.units[0].trainable_elements - fused.units[0].trainable_elements, 2 * 16 * 576);
+  EXPECT_EQ(separate.units[1].trainable_elements - fused.units[1].trainable_elements, 16 * 576);
+  EXPECT_EQ(TableOf(shape, FullTuning()).TotalBackwardFlops(),
+            TableOf(SmolLm2(), FullTuning()).TotalBackwardFlops());
+  EXPECT_THAT(
+      std::string(BuildLayerTable(shape, LoraOn({"q_proj"}), 512).status().message()),
+      HasSubstr("found \"q_proj\", legal is all-linear alone, or qkv_proj, o_proj, gate_up_proj"));
+}
+
+TEST(LayerTableTest, LayersWithAWindowCostLessAndHaveAStratumOfTheirOwn) {
+  ModelShape shape = SmolLm2();
+  shape.windows.assign(30, 0);
+  for (int64_t layer = 0; layer < 30; layer += 2) shape.windows[layer] = 128;
+  const LayerTable table = TableOf(shape);
+  EXPECT_EQ(table.strata, 3);
+  EXPECT_EQ(table.units[2].backward_flops - table.units[0].backward_flops,
+            8 * (512 - 128) * 9 * 64);
+  EXPECT_EQ(table.units[1].backward_flops, table.units[3].backward_flops);
+  shape.windows.assign(30, 512);  // as long as the sequence
+  EXPECT_EQ(TableOf(shape).TotalBackwardFlops(), TableOf(SmolLm2()).TotalBackwardFlops());
+  shape.windows.pop_back();
+  EXPECT_THAT(std::string(BuildLayerTable(shape, {}, 512).status().message()),
+              HasSubstr("windows: found 29, legal is none or one a layer"));
 }
 
 TEST(LayerTableTest, RefusesUnknownTargetModules) {

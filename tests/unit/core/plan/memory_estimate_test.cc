@@ -42,6 +42,36 @@ MemoryEstimate Estimate(const ModelShape& shape, const JobSpec& spec, double rat
 TEST(ParameterCountTest, IsThatOfKnownModels) {
   EXPECT_EQ(ParameterCount(SmolLm2()), 134'515'008);
   EXPECT_EQ(ParameterCount(Llama2With7B()), 6'738'415'616);
+  const ModelShape qwen2_05b{.layers = 24,
+                             .hidden_size = 896,
+                             .intermediate_size = 4864,
+                             .attention_heads = 14,
+                             .key_value_heads = 2,
+                             .head_dim = 64,
+                             .vocab_size = 151936,
+                             .tied_embeddings = true,
+                             .qkv_bias = true};
+  EXPECT_EQ(ParameterCount(qwen2_05b), 494'032'768);
+  const ModelShape gemma3_1b{.layers = 26,
+                             .hidden_size = 1152,
+                             .intermediate_size = 6912,
+                             .attention_heads = 4,
+                             .key_value_heads = 1,
+                             .head_dim = 256,
+                             .vocab_size = 262144,
+                             .tied_embeddings = true,
+                             .query_key_norms = true,
+                             .post_norms = true};
+  EXPECT_EQ(ParameterCount(gemma3_1b), 999'885'952);
+  const ModelShape phi3_mini{.layers = 32,
+                             .hidden_size = 3072,
+                             .intermediate_size = 8192,
+                             .attention_heads = 32,
+                             .key_value_heads = 32,
+                             .head_dim = 96,
+                             .vocab_size = 32064,
+                             .fused_projections = true};
+  EXPECT_EQ(ParameterCount(phi3_mini), 3'821'079'552);
 }
 
 TEST(MemoryEstimateTest, AddsUpWhatKeptUnitsKeep) {
@@ -51,6 +81,16 @@ TEST(MemoryEstimateTest, AddsUpWhatKeptUnitsKeep) {
   EXPECT_EQ(bf16.activations, 30 * 2 * ((52 * 2 + 5 * 4) + (63 * 2 + 4)));
   const MemoryEstimate fp32 = Estimate(SmallShape(), SmallJob(), 0, 4);
   EXPECT_EQ(fp32.activations, 30 * 2 * ((52 * 4 + 5 * 4) + (63 * 4 + 4)));
+}
+
+TEST(MemoryEstimateTest, NormsOfHeadsAndAtTheEndOfBranchesKeepMore) {
+  ModelShape shape = SmallShape();
+  const int64_t plain = Estimate(shape, SmallJob(), 0, 2).activations;
+  shape.post_norms = true;  // by unit x 8 again, and its inverse rms
+  EXPECT_EQ(Estimate(shape, SmallJob(), 0, 2).activations, plain + 30 * 4 * (8 * 2 + 4));
+  shape.query_key_norms = true;  // an inverse rms of each of 4 + 2 heads
+  EXPECT_EQ(Estimate(shape, SmallJob(), 0, 2).activations,
+            plain + 30 * 4 * (8 * 2 + 4) + 30 * 2 * 6 * 4);
 }
 
 TEST(MemoryEstimateTest, KeepsActivationsInProportionToWhatIsNotDropped) {

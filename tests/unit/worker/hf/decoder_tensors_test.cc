@@ -5,6 +5,7 @@
 namespace dropbp::hf {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::SizeIs;
 
@@ -39,10 +40,26 @@ TEST_F(DecoderTensorsTest, ATiedModelHasNineTensorsALayerAndTwoMore) {
 }
 
 TEST_F(DecoderTensorsTest, BiasesAndAnUntiedHeadAreAsked) {
-  config_.attention_bias = true;
-  config_.mlp_bias = true;
+  config_.shape.qkv_bias = true;
+  config_.shape.attention_output_bias = true;
+  config_.shape.mlp_bias = true;
   config_.shape.tied_embeddings = false;
   EXPECT_THAT(DecoderTensors(config_), SizeIs(2 * (9 + 7) + 3));
+}
+
+TEST_F(DecoderTensorsTest, FamiliesHaveTensorsOfTheirOwn) {
+  config_.shape.fused_projections = true;
+  const auto fused = DecoderTensors(config_);
+  EXPECT_THAT(fused, SizeIs(2 * 6 + 2));
+  EXPECT_THAT(fused.at("model.layers.1.self_attn.qkv_proj.weight"), ElementsAre(16, 8));
+  EXPECT_THAT(fused.at("model.layers.0.mlp.gate_up_proj.weight"), ElementsAre(24, 8));
+  config_.shape.fused_projections = false;
+  config_.shape.post_norms = true;
+  config_.shape.query_key_norms = true;
+  const auto gemma = DecoderTensors(config_);
+  EXPECT_THAT(gemma, SizeIs(2 * (9 + 2 + 2) + 2));
+  EXPECT_THAT(gemma.at("model.layers.1.post_feedforward_layernorm.weight"), ElementsAre(8));
+  EXPECT_THAT(gemma.at("model.layers.0.self_attn.k_norm.weight"), ElementsAre(2));
 }
 
 TEST_F(DecoderTensorsTest, NamesWhatIsMissingOrTooMuch) {

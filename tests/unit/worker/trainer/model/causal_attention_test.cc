@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
-#include <optional>
+#include <cmath>
 
 namespace dropbp::trainer {
 namespace {
@@ -14,13 +14,30 @@ struct Expected {
   at::Tensor dqkv;
 };
 
+// [sequence, sequence], true where a position sees another.
+at::Tensor Visible(const AttentionDims& dims) {
+  at::Tensor visible = at::ones({dims.sequence, dims.sequence}, at::kBool).tril();
+  return dims.window > 0 ? visible.logical_and(visible.triu(1 - dims.window)) : visible;
+}
+
 Expected Reference(const at::Tensor& qkv, const at::Tensor& dout, const AttentionDims& dims) {
   const at::Tensor leaf = qkv.to(at::kFloat).detach().requires_grad_(true);
   const QkvViews views = SplitQkv(leaf, dims);
-  const at::Tensor mixed =
-      at::scaled_dot_product_attention(views.queries.transpose(1, 2), views.keys.transpose(1, 2),
-                                       views.values.transpose(1, 2), std::nullopt, 0.0,
-                                       /*is_causal=*/true, std::nullopt, /*enable_gqa=*/true);
+  const at::Tensor queries = views.queries.transpose(1, 2);
+  const int64_t group = dims.heads / dims.kv_heads;
+  const auto repeated = [&](const at::Tensor& t) {
+    return t.transpose(1, 2).repeat_interleave(group, 1);
+  };
+  at::Tensor mixed;
+  if (dims.softcap > 0) {
+    const at::Tensor scores = at::matmul(queries, repeated(views.keys).transpose(-1, -2));
+    const at::Tensor capped = (scores * dims.Scale() / dims.softcap).tanh() * dims.softcap;
+    mixed = at::matmul(capped.masked_fill(Visible(dims).logical_not(), -INFINITY).softmax(-1),
+                       repeated(views.values));
+  } else {
+    mixed = at::scaled_dot_product_attention(queries, repeated(views.keys), repeated(views.values),
+                                             Visible(dims), 0.0, /*is_causal=*/false, dims.Scale());
+  }
   const at::Tensor out = mixed.transpose(1, 2).reshape(dout.sizes());
   out.backward(dout.to(at::kFloat));
   return {out.detach(), leaf.grad()};
@@ -48,6 +65,25 @@ TEST(CausalAttentionTest, EqualsAtensAttentionOverSeveralBlocks) {
 
 TEST(CausalAttentionTest, EqualsAtensAttentionWithOneHeadEach) {
   ExpectEqualsReference({3, 128, 2, 2, 8}, at::kFloat, 1e-5);
+}
+
+TEST(CausalAttentionTest, SeesWithinAWindowOnly) {
+  for (int64_t window : {1, 50, 128, 200, 299, 300, 1000}) {
+    ExpectEqualsReference(
+        {.batch = 2, .sequence = 300, .heads = 4, .kv_heads = 2, .head_dim = 16, .window = window},
+        at::kFloat, 1e-5);
+  }
+}
+
+TEST(CausalAttentionTest, ScalesAndCapsScores) {
+  AttentionDims dims{.batch = 2, .sequence = 200, .heads = 4, .kv_heads = 2, .head_dim = 16};
+  dims.scale = 0.7;
+  ExpectEqualsReference(dims, at::kFloat, 1e-5);
+  dims.softcap = 3;
+  ExpectEqualsReference(dims, at::kFloat, 1e-5);
+  dims.window = 30;
+  ExpectEqualsReference(dims, at::kFloat, 1e-5);
+  ExpectEqualsReference(dims, at::kBFloat16, 3e-2);
 }
 
 TEST(CausalAttentionTest, HandlesASingleToken) {

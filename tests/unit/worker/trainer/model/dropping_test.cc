@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tests/unit/worker/trainer/model/small_decoder.h"
+#include "worker/trainer/model/decoder_ends.h"
 #include "worker/trainer/model/decoder_parts.h"
 #include "worker/trainer/model/elementwise.h"
 #include "worker/trainer/model/rope.h"
@@ -44,14 +45,18 @@ at::Tensor Step(Decoder& decoder, const MaskRow& keep) {
   return loss.detach();
 }
 
-class DroppingTest : public ::testing::TestWithParam<std::string> {
+class DroppingTest : public ::testing::TestWithParam<SmallCase> {
  protected:
   void SetUp() override { at::set_num_threads(1); }
+
+  static std::unique_ptr<Decoder> MakeDecoder(const std::string& dtype = "fp32") {
+    return SmallDecoder(SmallOptions(GetParam().method, dtype), GetParam().family);
+  }
 };
 
 TEST_P(DroppingTest, LossDoesNotDependOnTheMaskBitForBit) {
   for (const char* dtype : {"fp32", "bf16"}) {
-    const auto decoder = SmallDecoder(SmallOptions(GetParam(), dtype));
+    const auto decoder = MakeDecoder(dtype);
     const at::Tensor whole = Step(*decoder, {});
     for (const MaskRow& mask : Masks())
       EXPECT_TRUE(at::equal(Step(*decoder, mask), whole)) << dtype;
@@ -59,7 +64,7 @@ TEST_P(DroppingTest, LossDoesNotDependOnTheMaskBitForBit) {
 }
 
 TEST_P(DroppingTest, AnEmptyMaskAndAllKeptGiveTheSameGradients) {
-  const auto decoder = SmallDecoder(SmallOptions(GetParam()));
+  const auto decoder = MakeDecoder();
   Step(*decoder, {});
   const std::vector<at::Tensor> plain = Gradients(*decoder);
   Step(*decoder, MaskRow(kUnits, true));
@@ -68,7 +73,7 @@ TEST_P(DroppingTest, AnEmptyMaskAndAllKeptGiveTheSameGradients) {
 }
 
 TEST_P(DroppingTest, DroppedUnitsHaveUndefinedGradientsAndOthersDefinedOnes) {
-  const auto decoder = SmallDecoder(SmallOptions(GetParam()));
+  const auto decoder = MakeDecoder();
   for (const MaskRow& mask : Masks()) {
     Step(*decoder, mask);
     for (const TrainableParameter& parameter : decoder->trainable()) {
@@ -87,10 +92,10 @@ TEST(DroppingLoraTest, NothingBelowTheLowestKeptUnitRecords) {
 
 // The definition, x + stop_gradient(f(x)), put together from the decoder's own branches.
 TEST_P(DroppingTest, GradientsEqualTheDetachReferenceBitForBit) {
-  const hf::ModelConfig config = SmallConfig();
-  const DecoderOptions options = SmallOptions(GetParam());
-  const auto decoder = SmallDecoder(options);
-  auto weights = RandomWeights(options.seed);
+  const hf::ModelConfig config = SmallConfig(GetParam().family);
+  const DecoderOptions options = SmallOptions(GetParam().method);
+  const auto decoder = MakeDecoder();
+  auto weights = RandomWeights(options.seed, config.unit_offset_norms ? 0 : 1);
   DecoderParts parts = BuildDecoder(config, options, *weights).value();
   {
     at::NoGradGuard no_grad;
@@ -98,18 +103,16 @@ TEST_P(DroppingTest, GradientsEqualTheDetachReferenceBitForBit) {
       parts.trainable[i].value.copy_(decoder->trainable()[i].value);
   }
   const SmallBatch batch = MakeBatch();
-  RopeTable rope(config.rope_theta, config.shape.head_dim, at::kCPU);
-  const RopeTable::Angles angles = rope.First(batch.ids.size(1));
   ForwardContext context;
   context.batch = batch.ids.size(0);
   context.sequence = batch.ids.size(1);
-  context.cos = angles.cos;
-  context.sin = angles.sin;
+  for (const hf::RopeConfig& rope : config.ropes) {
+    context.angles.push_back(
+        RopeTable(rope, config.shape.head_dim, at::kCPU).First(context.sequence));
+  }
   for (const MaskRow& mask : Masks()) {
     const at::Tensor loss = Step(*decoder, mask);
-    const at::Tensor& table = parts.embedding.leaf();
-    at::Tensor x =
-        at::embedding(table.defined() ? table : parts.embedding.Get(), batch.ids.view({-1}));
+    at::Tensor x = Embed(parts, batch.ids);
     for (int unit = 0; unit < kUnits; ++unit) {
       if (mask[unit]) {
         x = ResidualUnit(*parts.units[unit], x, context, UnitMask());
@@ -120,15 +123,14 @@ TEST_P(DroppingTest, GradientsEqualTheDetachReferenceBitForBit) {
     // The final norm by autograd's own rules; its gradients differ in rounding, so hand the
     // decoder's cotangent over.
     const at::Tensor top = x.detach().requires_grad_(true);
-    const at::Tensor normed = RmsNorm(top.detach(), parts.norm.Get(), config.rms_norm_eps).y;
-    const at::Tensor hidden = normed.detach().requires_grad_(true);
-    const at::Tensor reference_loss = TokenLossSum(hidden, batch.targets.view({-1}), parts.head);
+    const RmsNormResult normed = parts.norm.Forward(top.detach());
+    const at::Tensor hidden = normed.y.detach().requires_grad_(true);
+    const at::Tensor reference_loss =
+        TokenLossSum(hidden, batch.targets.view({-1}), parts.head, config.logit_softcap);
     EXPECT_TRUE(at::equal(reference_loss, loss));
     reference_loss.backward();
-    const auto inverse_rms =
-        RmsNorm(top.detach(), parts.norm.Get(), config.rms_norm_eps).inverse_rms;
     const at::Tensor cotangent =
-        RmsNormInputGrad(hidden.grad(), top.detach(), parts.norm.Get(), inverse_rms);
+        parts.norm.InputGrad(hidden.grad(), top.detach(), normed.inverse_rms);
     if (x.requires_grad()) x.backward(cotangent);
     for (size_t i = 0; i < parts.trainable.size(); ++i) {
       TrainableParameter& own = parts.trainable[i];
@@ -155,7 +157,7 @@ at::Tensor StepOfGroups(Decoder& decoder, const at::Tensor& ids, const at::Tenso
 
 TEST_P(DroppingTest, LossOfABatchDoesNotDependOnTheMasksOfItsGroupsBitForBit) {
   for (const char* dtype : {"fp32", "bf16"}) {
-    const auto decoder = SmallDecoder(SmallOptions(GetParam(), dtype));
+    const auto decoder = MakeDecoder(dtype);
     const SmallBatch batch = MakeBatch();
     const at::Tensor whole = StepOfGroups(*decoder, batch.ids, batch.targets, {});
     for (const MaskRow& mask : Masks()) {
@@ -168,7 +170,7 @@ TEST_P(DroppingTest, LossOfABatchDoesNotDependOnTheMasksOfItsGroupsBitForBit) {
 // Loss and gradients are sums over sequences, so a batch of groups adds up what its groups give
 // alone, each under its own mask.
 TEST_P(DroppingTest, GradientsOfGroupsAddUpThoseOfEachGroupAlone) {
-  const auto decoder = SmallDecoder(SmallOptions(GetParam()));
+  const auto decoder = MakeDecoder();
   const SmallBatch batch = MakeBatch();
   const at::Tensor ids = at::cat({batch.ids, batch.ids.flip(0) + 1}).remainder(101);
   const at::Tensor targets = at::cat({batch.targets, batch.targets.flip(0)});
@@ -199,7 +201,7 @@ TEST_P(DroppingTest, GradientsOfGroupsAddUpThoseOfEachGroupAlone) {
 }
 
 TEST_P(DroppingTest, ACotangentScaleMultipliesWhatEntersTheBranchOnly) {
-  const auto decoder = SmallDecoder(SmallOptions(GetParam()));
+  const auto decoder = MakeDecoder();
   const SmallBatch batch = MakeBatch();
   StepOfGroups(*decoder, batch.ids, batch.targets, {.rows = {Masks()[2]}});
   const std::vector<at::Tensor> plain = Gradients(*decoder);
@@ -218,7 +220,7 @@ TEST_P(DroppingTest, ACotangentScaleMultipliesWhatEntersTheBranchOnly) {
 }
 
 TEST_P(DroppingTest, AScaledBranchPassesTheScaledCotangentDown) {
-  const auto decoder = SmallDecoder(SmallOptions(GetParam()));
+  const auto decoder = MakeDecoder();
   const SmallBatch batch = MakeBatch();
   const auto below = [&](double scale) {
     ForwardMasks masks{.rows = {MaskRow(kUnits, true)},
@@ -242,7 +244,7 @@ TEST_P(DroppingTest, AScaledBranchPassesTheScaledCotangentDown) {
 // What makes the `unbiased` estimator so: units dropped independently, each with probability 1/2,
 // and cotangents doubled. All 64 masks are equally likely.
 TEST_P(DroppingTest, TheMeanOverAllMasksWithScaledCotangentsIsTheGradient) {
-  const auto decoder = SmallDecoder(SmallOptions(GetParam()));
+  const auto decoder = MakeDecoder();
   const SmallBatch batch = MakeBatch();
   Step(*decoder, {});
   const std::vector<at::Tensor> plain = Gradients(*decoder);
@@ -265,8 +267,8 @@ TEST_P(DroppingTest, TheMeanOverAllMasksWithScaledCotangentsIsTheGradient) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Methods, DroppingTest, ::testing::Values("lora", "full"),
-                         [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Families, DroppingTest, ::testing::ValuesIn(SmallCases()),
+                         [](const auto& info) { return info.param.Name(); });
 
 }  // namespace
 }  // namespace dropbp::trainer

@@ -59,21 +59,24 @@ class Counting {
   at::CallbackHandle handle_;
 };
 
-class FlopsTest : public ::testing::TestWithParam<std::string> {};
+class FlopsTest : public ::testing::TestWithParam<SmallCase> {};
 
-// Scores and mix cost 8 * T * heads * head_dim by the formula: the four products of their gradient.
-// What runs has a fifth, since scores are computed again instead of being kept.
+// Scores and mix cost 8 * keys * heads * head_dim by the formula: the four products of their
+// gradient. What runs has a fifth, since scores are computed again instead of being kept. By the
+// formula a window of 9 leaves 9 keys; what runs has all keys of a block of positions, of which
+// this sequence is one.
 TEST_P(FlopsTest, BackwardOfEveryUnitCostsWhatTheTableSays) {
-  const auto decoder = SmallDecoder(SmallOptions(GetParam()));
+  const std::string& method = GetParam().method;
+  const auto decoder = SmallDecoder(SmallOptions(method), GetParam().family);
   const SmallBatch batch = MakeBatch();
   const ModelShape shape = decoder->config().shape;
   JobSpec spec;
-  spec.method = GetParam();
+  spec.method = method;
   spec.lora.rank = 4;
   const int64_t length = batch.ids.size(1);
   const LayerTable table = BuildLayerTable(shape, spec, length).value();
   const int64_t tokens = batch.ids.numel();
-  const int64_t scores_and_mix = 8 * length * shape.attention_heads * shape.head_dim;
+  const int64_t by_key = 8 * shape.attention_heads * shape.head_dim;
 
   const auto walk = decoder->Walk(batch.ids, batch.targets, 1);
   BackwardWalk::Gradients gradients(decoder->trainable().size());
@@ -83,19 +86,35 @@ TEST_P(FlopsTest, BackwardOfEveryUnitCostsWhatTheTableSays) {
     const bool attention = row.kind == UnitKind::kAttention;
     const Counting counting;
     cotangent = walk->Through(unit, cotangent, gradients);
-    const int64_t linear_of_table = row.backward_flops - (attention ? scores_and_mix : 0);
+    const int64_t keys = shape.Window(row.layer) > 0 ? 9 : length;
+    const int64_t linear_of_table = row.backward_flops - (attention ? by_key * keys : 0);
     // Nothing below unit 0 is trained with adapters: its input's gradient is left out.
-    if (unit == 0 && GetParam() == "lora") {
+    if (unit == 0 && method == "lora") {
       EXPECT_LT(Counting::Linear(), tokens * linear_of_table);
     } else {
       EXPECT_EQ(Counting::Linear(), tokens * linear_of_table) << "unit " << unit;
     }
-    EXPECT_EQ(Counting::Attention(), attention ? tokens * scores_and_mix * 5 / 4 : 0) << unit;
+    EXPECT_EQ(Counting::Attention(), attention ? tokens * by_key * length * 5 / 4 : 0) << unit;
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Methods, FlopsTest, ::testing::Values("lora", "full"),
-                         [](const auto& info) { return info.param; });
+TEST_P(FlopsTest, TheTableCountsWhatTheDecoderTrains) {
+  const auto decoder =
+      Decoder::Random(SmallConfig(GetParam().family), SmallOptions(GetParam().method)).value();
+  JobSpec spec;
+  spec.method = GetParam().method;
+  spec.lora.rank = 4;
+  const LayerTable table = BuildLayerTable(decoder->config().shape, spec, 40).value();
+  std::map<int, int64_t> elements;
+  for (const TrainableParameter& parameter : decoder->trainable())
+    elements[parameter.unit] += parameter.value.numel();
+  EXPECT_EQ(elements[-1], table.fixed_trainable_elements);
+  for (size_t unit = 0; unit < table.units.size(); ++unit)
+    EXPECT_EQ(elements[static_cast<int>(unit)], table.units[unit].trainable_elements) << unit;
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, FlopsTest, ::testing::ValuesIn(SmallCases()),
+                         [](const auto& info) { return info.param.Name(); });
 
 }  // namespace
 }  // namespace dropbp::trainer

@@ -24,8 +24,11 @@ Ids Slowly(Decoder& decoder, Ids ids, int count) {
   return answer;
 }
 
-TEST(GreedyTest, EachPromptOfABatchGetsTheTokensItGetsAlone) {
-  const auto decoder = SmallDecoder(SmallOptions("full"));
+class GreedyTest : public ::testing::TestWithParam<const char*> {};
+
+// Windows are shorter than prompts and answers together.
+TEST_P(GreedyTest, EachPromptOfABatchGetsTheTokensItGetsAlone) {
+  const auto decoder = SmallDecoder(SmallOptions("full"), GetParam());
   const std::vector<Ids> prompts = {
       {5, 6, 7, 8, 9, 10, 11}, {12}, {50, 51, 52}, {99, 3, 4, 40, 77}};
   const std::vector<Ids> answers = GenerateGreedily(*decoder, prompts, 20);
@@ -34,7 +37,10 @@ TEST(GreedyTest, EachPromptOfABatchGetsTheTokensItGetsAlone) {
     EXPECT_EQ(answers[i], Slowly(*decoder, prompts[i], 20)) << i;
 }
 
-TEST(GreedyTest, AnswersEndAtTheLimitOrAtAnEndToken) {
+INSTANTIATE_TEST_SUITE_P(Families, GreedyTest, ::testing::ValuesIn(kSmallFamilies),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST(GreedyAnswersTest, AnswersEndAtTheLimitOrAtAnEndToken) {
   const auto decoder = SmallDecoder(SmallOptions("full"));
   EXPECT_TRUE(GenerateGreedily(*decoder, {{5}}, 0).front().empty());
   EXPECT_EQ(GenerateGreedily(*decoder, {{5}}, 1).front().size(), 1u);

@@ -5,25 +5,55 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "worker/trainer/model/decoder.h"
 
 namespace dropbp::trainer {
 
-inline hf::ModelConfig SmallConfig() {
-  hf::ModelConfig config;
-  config.shape.model_type = "llama";
-  config.shape.layers = 3;
-  config.shape.hidden_size = 64;
-  config.shape.intermediate_size = 96;
-  config.shape.attention_heads = 4;
-  config.shape.key_value_heads = 2;
-  config.shape.head_dim = 16;
-  config.shape.vocab_size = 101;
-  config.shape.tied_embeddings = true;
-  config.rms_norm_eps = 1e-5;
-  config.eos_token_ids = {2};
-  return config;
+// What config.json says besides a model's shape, by model_type. Windows are shorter than
+// MakeBatch's sequences.
+inline std::string FieldsOf(const std::string& family) {
+  if (family == "mistral") return R"("sliding_window": 9,)";
+  if (family == "qwen2") {
+    return R"("use_sliding_window": true, "sliding_window": 9, "max_window_layers": 1,)";
+  }
+  if (family == "qwen3") return R"("attention_bias": true,)";
+  if (family == "smollm3") return R"("no_rope_layers": [1, 0, 1],)";
+  if (family == "gemma2") return R"("sliding_window": 9, "query_pre_attn_scalar": 20,)";
+  if (family == "gemma3_text") {
+    return R"("sliding_window": 9, "sliding_window_pattern": 2, "final_logit_softcapping": 25,)";
+  }
+  if (family == "phi3") return R"("sliding_window": 9, "partial_rotary_factor": 0.5,)";
+  return "";
+}
+
+inline hf::ModelConfig SmallConfig(const std::string& family = "llama") {
+  const std::string text = R"({"model_type": ")" + family + R"(", )" + FieldsOf(family) + R"(
+      "num_hidden_layers": 3, "hidden_size": 64, "intermediate_size": 96, "vocab_size": 101,
+      "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16,
+      "tie_word_embeddings": true, "rms_norm_eps": 1e-5, "eos_token_id": 2})";
+  return hf::ParseModelConfig(text, family).value();
+}
+
+// The families that differ most from one another.
+inline const char* const kSmallFamilies[] = {"llama",  "qwen2",       "smollm3",
+                                             "gemma2", "gemma3_text", "phi3"};
+
+// A family and how it is trained; the parameter of tests.
+struct SmallCase {
+  std::string family;
+  std::string method;
+
+  std::string Name() const { return family + "_" + method; }
+};
+
+inline std::vector<SmallCase> SmallCases() {
+  std::vector<SmallCase> cases;
+  for (const char* family : kSmallFamilies) {
+    for (const char* method : {"lora", "full"}) cases.push_back({family, method});
+  }
+  return cases;
 }
 
 inline DecoderOptions SmallOptions(const std::string& method, const std::string& dtype = "fp32") {
@@ -36,8 +66,9 @@ inline DecoderOptions SmallOptions(const std::string& method, const std::string&
 }
 
 // Weights and adapters large enough for every unit to matter.
-inline std::unique_ptr<Decoder> SmallDecoder(const DecoderOptions& options) {
-  auto decoder = Decoder::Random(SmallConfig(), options).value();
+inline std::unique_ptr<Decoder> SmallDecoder(const DecoderOptions& options,
+                                             const std::string& family = "llama") {
+  auto decoder = Decoder::Random(SmallConfig(family), options).value();
   at::NoGradGuard no_grad;
   at::manual_seed(11);
   for (const TrainableParameter& parameter : decoder->trainable()) {

@@ -33,6 +33,21 @@ TEST(TokenLossTest, EqualsCrossEntropyWithIgnoredRows) {
             1e-5 * head_grad.norm().item<double>());
 }
 
+TEST(TokenLossTest, CapsLogits) {
+  at::manual_seed(6);
+  Problem p;
+  const at::Tensor logits = (p.hidden.mm(p.head.t()) / 2).tanh() * 2;
+  at::cross_entropy_loss(logits, p.targets, {}, at::Reduction::Sum, -100).backward();
+  const at::Tensor hidden_grad = p.hidden.grad().clone(), head_grad = p.head.grad().clone();
+  p.hidden.mutable_grad().reset();
+  p.head.mutable_grad().reset();
+  TokenLossSum(p.hidden, p.targets, ComputeCopy::Of(p.head, at::kFloat), /*softcap=*/2).backward();
+  EXPECT_LE((p.hidden.grad() - hidden_grad).norm().item<double>(),
+            1e-5 * hidden_grad.norm().item<double>());
+  EXPECT_LE((p.head.grad() - head_grad).norm().item<double>(),
+            1e-5 * head_grad.norm().item<double>());
+}
+
 TEST(TokenLossTest, NoSupervisedRowGivesZeroLossAndZeroGradients) {
   at::manual_seed(6);
   Problem p;

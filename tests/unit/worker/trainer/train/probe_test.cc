@@ -71,7 +71,7 @@ INSTANTIATE_TEST_SUITE_P(Measures, ProbeMeasureTest,
 
 // Two micro-batches, so that gradients are summed; full fine-tuning has tensors below, above and
 // beside the units, one of them (the tied head) in two places.
-TEST(ProbeTest, SuffixesEqualTheDefinitionBitForBitWithAFractionOfTheWork) {
+void ExpectSuffixesToEqualTheDefinition(const hf::ModelConfig& config) {
   at::set_num_threads(1);
   for (const char* method : {"lora", "full"}) {
     for (const char* dtype : {"fp32", "bf16"}) {
@@ -79,7 +79,7 @@ TEST(ProbeTest, SuffixesEqualTheDefinitionBitForBitWithAFractionOfTheWork) {
       spec.method = method;
       spec.dtype = dtype;
       const auto samples = TinySamples();
-      const auto model = TinyModel(spec);
+      const auto model = TinyModel(spec, config);
       const StepBatch batch = ProbeBatch(spec, samples);
       ASSERT_THAT(batch.micro_batches, SizeIs(2));
       const std::vector<int> units = {0, 1, 2, 3, 4, 5};
@@ -94,6 +94,12 @@ TEST(ProbeTest, SuffixesEqualTheDefinitionBitForBitWithAFractionOfTheWork) {
     }
   }
 }
+
+TEST(ProbeTest, SuffixesEqualTheDefinitionBitForBitWithAFractionOfTheWork) {
+  ExpectSuffixesToEqualTheDefinition(TinyConfig());
+}
+
+TEST(ProbeTest, TheyDoSoForGemmaToo) { ExpectSuffixesToEqualTheDefinition(TinyGemmaConfig()); }
 
 TEST(ProbeTest, DroppingAUnitLeavesGradientsAboveItAndEndsItsOwn) {
   const JobSpec spec = TinySpec();

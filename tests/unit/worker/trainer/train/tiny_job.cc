@@ -24,6 +24,22 @@ hf::ModelConfig TinyConfig() {
   return config;
 }
 
+hf::ModelConfig TinyGemmaConfig() {
+  hf::ModelConfig config = TinyConfig();
+  config.shape.post_norms = true;
+  config.shape.query_key_norms = true;
+  config.shape.windows = {4, 0, 4};
+  config.unit_offset_norms = true;
+  config.scaled_embeddings = true;
+  config.activation = hf::Activation::kGeluTanh;
+  config.attention_scale = 0.3;
+  config.attention_softcap = 5;
+  config.logit_softcap = 6;
+  config.ropes = {{.theta = 1e6}, {.theta = 1e4}};
+  config.rope_of_layer = {1, 0, 1};
+  return config;
+}
+
 JobSpec TinySpec() {
   JobSpec spec;
   spec.dropbp.allocation = "quadratic";
@@ -55,11 +71,11 @@ std::vector<data::Sample> TinySamples(int count) {
   return samples;
 }
 
-std::unique_ptr<Decoder> TinyModel(const JobSpec& spec) {
-  auto model = Decoder::Random(TinyConfig(), {.dtype = spec.dtype,
-                                              .method = spec.method,
-                                              .lora = spec.lora,
-                                              .seed = static_cast<uint64_t>(spec.training.seed)});
+std::unique_ptr<Decoder> TinyModel(const JobSpec& spec, const hf::ModelConfig& config) {
+  auto model = Decoder::Random(config, {.dtype = spec.dtype,
+                                        .method = spec.method,
+                                        .lora = spec.lora,
+                                        .seed = static_cast<uint64_t>(spec.training.seed)});
   if (!model.ok()) ADD_FAILURE() << model.status();
   at::NoGradGuard no_grad;
   uint64_t key = 0;

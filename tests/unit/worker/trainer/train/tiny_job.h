@@ -22,6 +22,8 @@ inline constexpr int kTinySteps = 6;
 // A decoder of three blocks; LoRA of rank 4 in fp32; 6 steps of 8 sequences in micro-batches of 2;
 // nothing dropped.
 hf::ModelConfig TinyConfig();
+// The same with everything that Gemma has besides.
+hf::ModelConfig TinyGemmaConfig();
 JobSpec TinySpec();
 
 // Random samples of 5 to 12 tokens, the second half of each supervised.
@@ -29,7 +31,8 @@ std::vector<data::Sample> TinySamples(int count = 40);
 
 // The same random weights and adapters for the same spec. LoRA's B matrices are made nonzero, so
 // that every gradient is.
-std::unique_ptr<Decoder> TinyModel(const JobSpec& spec);
+std::unique_ptr<Decoder> TinyModel(const JobSpec& spec,
+                                   const hf::ModelConfig& config = TinyConfig());
 
 // FNV-1a 64 over the bits of all trainable parameters.
 uint64_t WeightHash(const Decoder& model);

@@ -1,9 +1,11 @@
+#include "worker/trainer/model/decoder.h"
+
 #include <ATen/ATen.h>
 
 #include <memory>
 #include <utility>
+#include <vector>
 
-#include "worker/trainer/model/decoder.h"
 #include "worker/trainer/model/decoder_ends.h"
 #include "worker/trainer/model/decoder_parts.h"
 #include "worker/trainer/model/decoder_walk.h"
@@ -18,13 +20,14 @@
 namespace dropbp::trainer {
 namespace {
 
-class LlamaDecoder : public Decoder {
+class PartsDecoder : public Decoder {
  public:
-  LlamaDecoder(DecoderParts parts, uint64_t seed)
+  PartsDecoder(DecoderParts parts, uint64_t seed)
       : parts_(std::move(parts)),
-        rope_(parts_.config.rope_theta, parts_.config.shape.head_dim, parts_.device),
         dropout_(at::globalContext().defaultGenerator(parts_.device).clone()) {
     dropout_.set_current_seed(seed);
+    for (const hf::RopeConfig& rope : parts_.config.ropes)
+      ropes_.emplace_back(rope, parts_.config.shape.head_dim, parts_.device);
   }
 
   const hf::ModelConfig& config() const override { return parts_.config; }
@@ -57,22 +60,24 @@ class LlamaDecoder : public Decoder {
     context.batch = ids.size(0);
     context.sequence = ids.size(1);
     const at::Tensor positions = cache.Begin(context.sequence);
-    const RopeTable::Angles angles = rope_.At(positions, cache.capacity());
-    context.cos = angles.cos;
-    context.sin = angles.sin;
+    for (RopeTable& rope : ropes_) context.angles.push_back(rope.At(positions, cache.capacity()));
     context.cache = &cache;
     return Run(ids, std::vector<UnitMask>(parts_.units.size()), context);
   }
 
   at::Tensor LossSum(const at::Tensor& hidden, const at::Tensor& targets) override {
-    return TokenLossSum(Rows(hidden), targets.reshape({-1}), parts_.head);
+    return TokenLossSum(Rows(hidden), targets.reshape({-1}), parts_.head,
+                        parts_.config.logit_softcap);
   }
 
   at::Tensor Logits(const at::Tensor& hidden) override {
     at::NoGradGuard no_grad;
     std::vector<int64_t> shape = hidden.sizes().vec();
     shape.back() = parts_.config.shape.vocab_size;
-    return LinearForward(Rows(hidden), parts_.head.Get()).to(at::kFloat).view(shape);
+    at::Tensor logits = LinearForward(Rows(hidden), parts_.head.Get());
+    const double softcap = parts_.config.logit_softcap;
+    if (softcap > 0) SoftcapInPlace(logits, /*scale=*/1, softcap);
+    return logits.to(at::kFloat).view(shape);
   }
 
  private:
@@ -84,9 +89,7 @@ class LlamaDecoder : public Decoder {
     ForwardContext context;
     context.batch = ids.size(0);
     context.sequence = ids.size(1);
-    const RopeTable::Angles angles = rope_.First(context.sequence);
-    context.cos = angles.cos;
-    context.sin = angles.sin;
+    for (RopeTable& rope : ropes_) context.angles.push_back(rope.First(context.sequence));
     context.dropout = training_ ? &dropout_ : nullptr;
     return context;
   }
@@ -101,7 +104,7 @@ class LlamaDecoder : public Decoder {
   }
 
   DecoderParts parts_;
-  RopeTable rope_;
+  std::vector<RopeTable> ropes_;
   at::Generator dropout_;
   bool training_ = false;
 };
@@ -112,7 +115,7 @@ absl::StatusOr<std::unique_ptr<Decoder>> Make(const hf::ModelConfig& config,
   KeepFreedMemory();
   try {
     ASSIGN_OR_RETURN(DecoderParts parts, BuildDecoder(config, options, weights));
-    return std::make_unique<LlamaDecoder>(std::move(parts), options.seed);
+    return std::make_unique<PartsDecoder>(std::move(parts), options.seed);
   } catch (const c10::Error& error) {
     return absl::ResourceExhaustedError(error.what_without_backtrace());
   }
@@ -135,7 +138,8 @@ absl::StatusOr<std::unique_ptr<Decoder>> Decoder::Load(const std::string& model_
 
 absl::StatusOr<std::unique_ptr<Decoder>> Decoder::Random(const hf::ModelConfig& config,
                                                          const DecoderOptions& options) {
-  const std::unique_ptr<WeightSource> weights = RandomWeights(options.seed);
+  const std::unique_ptr<WeightSource> weights =
+      RandomWeights(options.seed, config.unit_offset_norms ? 0 : 1);
   return Make(config, options, *weights);
 }
 
