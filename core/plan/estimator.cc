@@ -15,8 +15,7 @@ std::vector<double> OwnScales(const DropPlan& plan, const std::vector<MaskRow>& 
   for (size_t unit = 0; unit < scales.size(); ++unit) {
     uint64_t kept = 0;
     for (const MaskRow& row : rows) kept += row[unit] ? 1 : 0;
-    const size_t together = plan.nested() ? plan.block.rows : rows.size();
-    const bool always = together * uint64_t{plan.keep_rates[unit]} >= kKeepOne;
+    const bool always = plan.nested() || rows.size() * uint64_t{plan.keep_rates[unit]} >= kKeepOne;
     if (kept == 0) scales[unit] = 1;
     if (kept > 0 && always) {
       scales[unit] = static_cast<double>(rows.size()) / static_cast<double>(kept);

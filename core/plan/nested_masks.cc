@@ -26,28 +26,45 @@ absl::Status CheckTable(const LayerTable& table) {
       "dropbp.allocation depth needs an attention and an MLP unit in each layer, in order");
 }
 
-double Rate(int64_t layer, int64_t layers, double bend) {
-  const double height = (static_cast<double>(layer) + 0.5) / static_cast<double>(layers);
-  return height / (height + bend * (1 - height));
+// Exponents are whole numbers of 2^-16.
+constexpr int kExponentBits = 16;
+
+// base^(exponent / 2^16) of products and square roots, which IEEE 754 rounds alike everywhere:
+// every rank computes it, and must come to the same bits.
+double Power(double base, uint64_t exponent) {
+  double power = 1;
+  double square = base;
+  for (uint64_t whole = exponent >> kExponentBits; whole > 0; whole >>= 1) {
+    if ((whole & 1) != 0) power *= square;
+    square *= square;
+  }
+  double root = base;
+  for (int bit = kExponentBits - 1; bit >= 0; --bit) {
+    root = std::sqrt(root);
+    if ((exponent >> bit & 1) != 0) power *= root;
+  }
+  return power;
 }
 
-double MeanRate(int64_t layers, double bend) {
+double Rate(int64_t layer, int64_t layers, uint64_t exponent) {
+  return Power((static_cast<double>(layer) + 0.5) / static_cast<double>(layers), exponent);
+}
+
+double MeanRate(int64_t layers, uint64_t exponent) {
   double sum = 0;
-  for (int64_t layer = 0; layer < layers; ++layer) sum += Rate(layer, layers, bend);
+  for (int64_t layer = 0; layer < layers; ++layer) sum += Rate(layer, layers, exponent);
   return sum / static_cast<double>(layers);
 }
 
-// The bend with which rates have this mean: the more it is, the fewer rows keep deep layers. Only
-// operations that IEEE 754 rounds alike everywhere, since every rank computes it.
-double BendWithMean(int64_t layers, double mean) {
-  double low = 0;  // mean rate 1
-  double high = 1;
-  while (MeanRate(layers, high) > mean) high *= 2;
-  for (int i = 0; i < 64; ++i) {
-    const double middle = (low + high) / 2;
+// The exponent with which rates have this mean: the larger, the fewer rows keep deep layers.
+uint64_t ExponentWithMean(int64_t layers, double mean) {
+  uint64_t low = 0;  // mean rate 1
+  uint64_t high = uint64_t{1} << 32;
+  while (high - low > 1) {
+    const uint64_t middle = (low + high) / 2;
     (MeanRate(layers, middle) > mean ? low : high) = middle;
   }
-  return high;
+  return mean < 1 ? high : 0;
 }
 
 bool HasEqualLayers(const LayerTable& table) {
@@ -124,9 +141,9 @@ absl::StatusOr<DropPlan> MakeNestedPlan(const LayerTable& table, int rows, int g
   const double mean = rows == 1
                           ? 1 - target
                           : static_cast<double>(plan.block.kept_layers) / static_cast<double>(all);
-  const double bend = BendWithMean(layers, mean);
+  const uint64_t exponent = ExponentWithMean(layers, mean);
   for (int64_t layer = 0; layer < layers; ++layer) {
-    const auto rate = static_cast<uint32_t>(std::lround(Rate(layer, layers, bend) * kKeepOne));
+    const auto rate = static_cast<uint32_t>(std::lround(Rate(layer, layers, exponent) * kKeepOne));
     plan.keep_rates.insert(plan.keep_rates.end(), kUnitsPerLayer, rate);
   }
   for (const Unit& unit : table.units) plan.unit_stratum.push_back(unit.stratum);

@@ -31,10 +31,11 @@
 
 namespace dropbp {
 
-// Keep rates that rise with height h in (0, 1) as h / (h + b (1 - h)), so that every layer is
-// trained now and then, with b such that their mean is 1 - target, as nearly as whole layers in a
-// block of `rows` rows allow. Both units of a layer have one rate. `rows`: a multiple of `groups`.
-// INVALID_ARGUMENT for a table whose units are not an attention and an MLP for each layer.
+// Keep rates that rise with height h in (0, 1) as h^a, with a such that their mean is 1 - target,
+// as nearly as whole layers in a block of `rows` rows allow: a is about target / (1 - target).
+// Every layer is trained now and then. Both units of a layer have one rate. `rows`: a multiple of
+// `groups`. INVALID_ARGUMENT for a table whose units are not an attention and an MLP for each
+// layer.
 absl::StatusOr<DropPlan> MakeNestedPlan(const LayerTable& table, int rows, int groups,
                                         double target, int32_t version, int64_t first_step);
 

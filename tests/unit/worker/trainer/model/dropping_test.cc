@@ -1,6 +1,7 @@
 // What dropping a unit means: method.md, "What must hold", 1 to 3.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -79,6 +80,24 @@ TEST_P(DroppingTest, DroppedUnitsHaveUndefinedGradientsAndOthersDefinedOnes) {
     for (const TrainableParameter& parameter : decoder->trainable()) {
       const bool live = parameter.unit < 0 || mask[parameter.unit];
       EXPECT_EQ(parameter.value.grad().defined(), live) << parameter.name;
+    }
+  }
+}
+
+// What nested masks are for: core/plan/nested_masks.h, Note [Why from the top].
+TEST_P(DroppingTest, KeptFromTheTopAUnitHasTheGradientOfPlainTrainingBitForBit) {
+  const auto decoder = MakeDecoder();
+  Step(*decoder, {});
+  const std::vector<at::Tensor> plain = Gradients(*decoder);
+  for (int lowest = 1; lowest < kUnits; ++lowest) {
+    MaskRow mask(kUnits, false);
+    std::fill(mask.begin() + lowest, mask.end(), true);
+    Step(*decoder, mask);
+    const std::vector<at::Tensor> kept = Gradients(*decoder);
+    for (size_t i = 0; i < plain.size(); ++i) {
+      const TrainableParameter& parameter = decoder->trainable()[i];
+      if (parameter.unit < lowest) continue;
+      EXPECT_TRUE(at::equal(kept[i], plain[i])) << parameter.name << " above " << lowest;
     }
   }
 }
