@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "client/errors.h"
@@ -60,10 +61,13 @@ absl::Status LoadDataset(JobInput& input) {
   input.dataset.set_size_bytes(static_cast<int64_t>(fs::file_size(path, error)));
   if (!error && input.dataset.size_bytes() == 0) {
     return absl::InvalidArgumentError(
-        absl::StrCat("dataset.file: ", path, " is empty, legal is one JSON object a line"));
+        absl::StrCat("dataset.file: ", path, " is empty, legal are records"));
   }
   ASSIGN_OR_RETURN(*input.dataset.mutable_sha256(), Sha256HexOfFile(path));
   input.job.spec.dataset.artifact = input.dataset.sha256();
+  // Workers know files by their content only.
+  std::string& file_type = input.job.spec.dataset.file_type;
+  if (file_type == "detect" && absl::EndsWith(path, ".csv")) file_type = "csv";
   return absl::OkStatus();
 }
 
@@ -100,7 +104,7 @@ absl::StatusOr<JobInput> Load(const JobArguments& arguments) {
   } else if (input.job.spec.dataset.artifact.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat(arguments.file,
-                     ": dataset.file: found nothing, legal is the path of a JSONL file, relative "
+                     ": dataset.file: found nothing, legal is the path of a data file, relative "
                      "to the job file; "
                      "or give one with --dataset FILE"));
   }

@@ -7,7 +7,7 @@ CLI::Option* AddJobOptions(CLI::App& command, JobArguments& arguments) {
       command.add_option("-f,--file", arguments.file, "Job file (YAML); see docs/job-file.md")
           ->required();
   command.add_option("--dataset", arguments.dataset,
-                     "JSONL file; overrides dataset.file of the job file");
+                     "Data file; overrides dataset.file of the job file");
   command
       .add_option("--set", arguments.sets,
                   "FIELD=VALUE that overrides the job file; may be repeated")

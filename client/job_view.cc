@@ -67,6 +67,8 @@ void AddData(const v1::DatasetReport& report, Properties& table) {
   if (report.truncated() > 0) table.Add("truncated", absl::StrCat(report.truncated(), " samples"));
   if (report.dropped() > 0)
     table.Add("left out", absl::StrCat(report.dropped(), " samples, too long"));
+  if (report.duplicates() > 0)
+    table.Add("duplicates", absl::StrCat(report.duplicates(), " samples left out"));
 }
 
 }  // namespace

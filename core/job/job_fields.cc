@@ -55,15 +55,22 @@ void AddDataset(std::vector<JobField>& fields) {
   fields.insert(
       fields.end(),
       {Free("dataset.artifact", TEXT(dataset.artifact),
-            "SHA-256 of the uploaded JSONL file; the client fills it in from dataset.file."),
+            "SHA-256 of the uploaded file; the client fills it in from dataset.file."),
+       Choice("dataset.file_type", TEXT(dataset.file_type), {"detect", "jsonl", "json", "csv"},
+              "What kind of file it is: a record a line, one list of records, or CSV; detect: "
+              "csv where the file's name ends so, else by its first character."),
        Choice("dataset.format", TEXT(dataset.format),
-              {"auto", "messages", "alpaca", "prompt_completion"},
-              "How a record becomes a prompt and a completion; auto: by the keys of the first "
-              "record."),
+              {"auto", "messages", "conversations", "alpaca", "prompt_completion", "text"},
+              "How a record becomes what the model learns; auto: by the keys of the first record."),
+       Free("dataset.fields", PAIRS(dataset.fields),
+            "What the data calls the keys of its format, where it has other names for them, for "
+            "example prompt: question."),
        Range("dataset.max_length", WHOLE(dataset.max_length), 8, 1048576,
              "Longest sample in tokens; also the sequence length of the cost model."),
-       Choice("dataset.loss_on", TEXT(dataset.loss_on), {"all_turns", "last_turn"},
-              "Which assistant turns of a dialogue are supervised."),
+       Choice("dataset.loss_on", TEXT(dataset.loss_on), {"all_turns", "last_turn", "all_tokens"},
+              "What is supervised: every assistant turn, the last one, or everything."),
+       Choice("dataset.duplicates", TEXT(dataset.duplicates), {"keep", "remove"},
+              "What happens to a sample with the same tokens and the same loss as an earlier one."),
        Choice("dataset.overlength", TEXT(dataset.overlength), {"truncate", "drop", "refuse"},
               "What happens to samples longer than max_length.")});
 }

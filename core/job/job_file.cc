@@ -42,6 +42,16 @@ bool IsSection(std::string_view path) {
   });
 }
 
+// The field and the key of a path such as labels.team; nullptr if no field of pairs begins it.
+std::pair<const JobField*, std::string> FindPair(std::string_view path) {
+  for (const JobField& field : JobFields()) {
+    const std::string prefix = absl::StrCat(AbslView(field.path), ".");
+    if (IsPairs(field) && absl::StartsWith(AbslView(path), prefix))
+      return {&field, std::string(path.substr(prefix.size()))};
+  }
+  return {nullptr, ""};
+}
+
 std::string DescribeUnknown(std::string_view path) {
   const std::string nearest = NearestJobField(path);
   return nearest.empty() ? "unknown field"
@@ -77,7 +87,7 @@ class Reader {
   void Entry(const YAML::Node& value, const std::string& path);
   void Field(const JobField& field, const YAML::Node& value);
   void List(const JobField& field, const YAML::Node& value);
-  void Labels(const YAML::Node& value);
+  void Pairs(const JobField& field, const YAML::Node& value);
   void Name(const YAML::Node& value);
   void DatasetFile(const YAML::Node& value);
 
@@ -126,7 +136,7 @@ void Reader::Entry(const YAML::Node& value, const std::string& path) {
 
 void Reader::Field(const JobField& field, const YAML::Node& value) {
   if (IsPairs(field) && value.IsMap()) {
-    Labels(value);
+    Pairs(field, value);
   } else if (IsList(field) && value.IsSequence()) {
     List(field, value);
   } else if (value.IsScalar()) {
@@ -148,15 +158,16 @@ void Reader::List(const JobField& field, const YAML::Node& value) {
   Note(SetFromList(field, elements, job_.spec));
 }
 
-void Reader::Labels(const YAML::Node& value) {
+void Reader::Pairs(const JobField& field, const YAML::Node& value) {
+  auto& pairs = *PairsOf(field, job_.spec);
   for (const auto& entry : value) {
     const YAML::Node& key = entry.first;
     const YAML::Node& text = entry.second;
     GoToLine(LineOf(key.Mark()));
     if (key.IsScalar() && text.IsScalar()) {
-      job_.spec.labels[ToValidUtf8(key.Scalar())] = ToValidUtf8(text.Scalar());
+      pairs[ToValidUtf8(key.Scalar())] = ToValidUtf8(text.Scalar());
     } else {
-      Problem("labels",
+      Problem(field.path,
               absl::StrCat("found ", KindOf(key.IsScalar() ? text : key), ", legal is text"));
     }
   }
@@ -178,7 +189,7 @@ void Reader::DatasetFile(const YAML::Node& value) {
     job_.dataset_file = value.Scalar();
   } else {
     Problem("dataset.file",
-            absl::StrCat("found ", KindOf(value), ", legal is the path of a JSONL file"));
+            absl::StrCat("found ", KindOf(value), ", legal is the path of a data file"));
   }
 }
 
@@ -240,8 +251,8 @@ absl::Status SetJobField(std::string_view assignment, JobFile& job) {
     }
   } else if (path == "dataset.file") {
     job.dataset_file = value;
-  } else if (absl::StartsWith(path, "labels.")) {
-    job.spec.labels[ToValidUtf8(path.substr(7))] = ToValidUtf8(value);
+  } else if (const auto [pairs, key] = FindPair(path); pairs != nullptr) {
+    (*PairsOf(*pairs, job.spec))[ToValidUtf8(key)] = ToValidUtf8(value);
   } else if (const JobField* field = FindJobField(path); field == nullptr) {
     violation = {Shortened(ToValidUtf8(path), kShownBytes), DescribeUnknown(path)};
   } else if (IsList(*field)) {

@@ -19,6 +19,7 @@ using Pairs = std::map<std::string, std::string>;
 
 constexpr size_t kShownBytes = 60;
 constexpr size_t kMaxLabels = 32;
+constexpr size_t kMaxNameBytes = 128;
 
 std::string Quoted(std::string_view text) {
   return absl::StrCat("\"", Shortened(ToValidUtf8(text), kShownBytes), "\"");
@@ -95,6 +96,25 @@ void CheckNames(const JobSpec& spec, std::vector<FieldViolation>& out) {
   if (!IsSha256(spec.dataset.artifact)) {
     out.push_back(Violation("dataset.artifact", Quoted(spec.dataset.artifact),
                             "the SHA-256 of an uploaded file: 64 lower-case hexadecimal digits"));
+  }
+}
+
+// What a record's fields are called where they have their usual names.
+constexpr std::string_view kDataFields[] = {
+    "messages", "conversations", "system", "tools",  "role",   "content",    "from",
+    "value",    "instruction",   "input",  "output", "prompt", "completion", "text"};
+
+void CheckDataFields(const JobSpec& spec, std::vector<FieldViolation>& out) {
+  for (const auto& [key, name] : spec.dataset.fields) {
+    if (std::find(std::begin(kDataFields), std::end(kDataFields), key) == std::end(kDataFields)) {
+      out.push_back(Violation("dataset.fields", absl::StrCat("key ", Quoted(key)),
+                              absl::StrJoin(kDataFields, ", ", [](std::string* text, auto field) {
+                                text->append(field);
+                              })));
+    } else if (name.empty() || name.size() > kMaxNameBytes) {
+      out.push_back(Violation(absl::StrCat("dataset.fields.", key), Quoted(name),
+                              absl::StrCat("a name of 1 to ", kMaxNameBytes, " bytes")));
+    }
   }
 }
 
@@ -206,6 +226,7 @@ std::vector<FieldViolation> ValidateJobSpec(const JobSpec& spec) {
   // The rules between fields divide and multiply: they hold only for values in range.
   const bool in_range = violations.empty();
   CheckNames(spec, violations);
+  CheckDataFields(spec, violations);
   CheckLabels(spec, violations);
   CheckTargetModules(spec, violations);
   if (in_range) {

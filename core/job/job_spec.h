@@ -10,11 +10,15 @@
 namespace dropbp {
 
 struct DatasetSpec {
-  std::string artifact;                 // SHA-256 of the uploaded JSONL file
-  std::string format = "auto";          // auto | messages | alpaca | prompt_completion
-  int64_t max_length = 512;             // tokens
-  std::string loss_on = "all_turns";    // all_turns | last_turn
-  std::string overlength = "truncate";  // truncate | drop | refuse
+  std::string artifact;              // SHA-256 of the uploaded file
+  std::string file_type = "detect";  // detect | jsonl | json | csv
+  // auto | messages | conversations | alpaca | prompt_completion | text
+  std::string format = "auto";
+  std::map<std::string, std::string> fields;  // what a record calls its fields, where not as usual
+  int64_t max_length = 512;                   // tokens
+  std::string loss_on = "all_turns";          // all_turns | last_turn | all_tokens
+  std::string duplicates = "keep";            // keep | remove
+  std::string overlength = "truncate";        // truncate | drop | refuse
 };
 
 struct LoraSpec {

@@ -98,4 +98,9 @@ bool IsPairs(const JobField& field) {
   return std::holds_alternative<Pairs& (*)(JobSpec&)>(field.access);
 }
 
+Pairs* PairsOf(const JobField& field, JobSpec& spec) {
+  const auto* access = std::get_if<Pairs& (*)(JobSpec&)>(&field.access);
+  return access == nullptr ? nullptr : &(*access)(spec);
+}
+
 }  // namespace dropbp

@@ -31,4 +31,7 @@ std::string FormatField(const JobField& field, const JobSpec& spec);
 bool IsList(const JobField& field);
 bool IsPairs(const JobField& field);
 
+// The pairs of a field that is such; nullptr for another one.
+std::map<std::string, std::string>* PairsOf(const JobField& field, JobSpec& spec);
+
 }  // namespace dropbp

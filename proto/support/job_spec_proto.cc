@@ -152,7 +152,8 @@ void WriteField(JobSpec& spec, const JobField& field, v1::JobSpec& proto) {
 JobSpec JobSpecFromProto(const v1::JobSpec& proto) {
   JobSpec spec;
   for (const JobField& field : JobFields()) ReadField(proto, field, spec);
-  // Reflection has no plain access to maps; labels are the only one.
+  // Reflection has no plain access to maps; there are only these.
+  spec.dataset.fields = {proto.dataset().fields().begin(), proto.dataset().fields().end()};
   spec.labels = {proto.labels().begin(), proto.labels().end()};
   return spec;
 }
@@ -161,6 +162,8 @@ v1::JobSpec JobSpecToProto(const JobSpec& spec) {
   v1::JobSpec proto;
   JobSpec copy = spec;
   for (const JobField& field : JobFields()) WriteField(copy, field, proto);
+  for (const auto& [key, name] : spec.dataset.fields)
+    (*proto.mutable_dataset()->mutable_fields())[ToValidUtf8(key)] = ToValidUtf8(name);
   for (const auto& [key, value] : spec.labels)
     (*proto.mutable_labels())[ToValidUtf8(key)] = ToValidUtf8(value);
   return proto;

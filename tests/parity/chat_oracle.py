@@ -3,7 +3,7 @@
 usage: chat_oracle.py MODEL_DIR TEMPLATES_DIR OUT_DIR
 For the model's own template and every TEMPLATES_DIR/*.jinja writes OUT_DIR/<name>/ with
   tokenizer.json, tokenizer_config.json, chat_template.jinja   a folder that the program under test can load
-  renderings.jsonl   {"messages", "add_generation_prompt", "text"} with "text" null where the template refuses
+  renderings.jsonl   {"messages", "tools", "add_generation_prompt", "text"} with "text" null where the template refuses
   labels.jsonl       {"messages", "ids", "supervised": [0, 1, ...]} for dialogues whose answers carry loss
 """
 
@@ -49,19 +49,63 @@ def dialogue(rng):
     return [{"role": role, "content": content(rng)} for role in roles]
 
 
-def render(tokenizer, messages, prompt):
+def thing(rng, depth=0):
+    """What json.loads may give, in an order of its own."""
+    kind = rng.randint(0, 8 if depth < 3 else 5)
+    if kind == 0:
+        return rng.choice([None, True, False])
+    if kind == 1:
+        return rng.choice([0, -7, 2**40, 1.0, 2.5e-7, -0.1, 1e22, 123456.789])
+    if kind < 6:
+        return content(rng)
+    if kind == 6:
+        return [thing(rng, depth + 1) for _ in range(rng.randint(0, 3))]
+    return {rng.choice(["z", "name", "a b", "\u00e9", "id"]): thing(rng, depth + 1) for _ in range(rng.randint(0, 3))}
+
+
+def with_tools(rng, messages):
+    """The dialogue with thoughts, calls of tools and their results; and the tools."""
+    told = []
+    for message in messages:
+        if message["role"] != "assistant" or rng.random() < 0.5:
+            told.append(message)
+            continue
+        message = dict(message)
+        if rng.random() < 0.4:
+            message["reasoning_content"] = content(rng)
+        if rng.random() < 0.6:
+            calls = [{"id": rng.choice(["abcdefghi", "short"]), "type": "function",
+                      "function": {"name": "look_up", "arguments": rng.choice([thing(rng), {"x": thing(rng)}])}}
+                     for _ in range(rng.randint(1, 2))]
+            message["tool_calls"] = calls
+            if rng.random() < 0.3:
+                message["content"] = None
+        told.append(message)
+        if "tool_calls" in message:
+            told += [{"role": "tool", "content": content(rng), "tool_call_id": call["id"]} for call in message["tool_calls"]]
+    tools = [{"type": "function", "function": {"name": "look_up", "description": content(rng), "parameters": {"x": thing(rng)}}}
+             for _ in range(rng.randint(0, 2))]
+    return told, tools or None
+
+
+def render(tokenizer, messages, prompt, tools=None):
     try:
-        return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt)
+        return tokenizer.apply_chat_template(messages, tools=tools, tokenize=False, add_generation_prompt=prompt)
     except Exception:  # what a template may raise is not one class
         return None
 
 
-def write_renderings(tokenizer, path):
+def write_renderings(tokenizer, path, tools_too):
     rng = random.Random(11)
     with open(path, "w", encoding="utf-8") as out:
         for i in range(DIALOGUES):
-            messages, prompt = dialogue(rng), i % 2 == 0
-            line = {"messages": messages, "add_generation_prompt": prompt, "text": render(tokenizer, messages, prompt)}
+            messages, tools, prompt = dialogue(rng), None, i % 2 == 0
+            if tools_too:
+                messages, tools = with_tools(rng, messages)
+            if not messages:
+                continue
+            line = {"messages": messages, "tools": tools, "add_generation_prompt": prompt,
+                    "text": render(tokenizer, messages, prompt, tools)}
             out.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
@@ -117,7 +161,7 @@ def main():
             out.write(template)
         tokenizer = PreTrainedTokenizerFast(tokenizer_file=os.path.join(folder, "tokenizer.json"),
                                             bos_token="<|im_start|>", eos_token="<|im_end|>", chat_template=template)
-        write_renderings(tokenizer, os.path.join(folder, "renderings.jsonl"))
+        write_renderings(tokenizer, os.path.join(folder, "renderings.jsonl"), "tools" in name)
         if name in ("smollm2", "generation_style"):
             write_labels(tokenizer, name, os.path.join(folder, "labels.jsonl"))
 

@@ -1,12 +1,15 @@
 // Our chat templates and loss masks against transformers: what 350 dialogues are rendered to by
-// SmolLM2's own template and by templates in the styles of Llama-3.1, Qwen2.5, Qwen3, Mistral and
-// Gemma, and which of their tokens carry loss.
+// SmolLM2's own template and by templates in the styles of Llama-2, Llama-3.1, Qwen2.5, Qwen3,
+// Mistral, Gemma and Phi-3, some of them with tools, calls and thoughts; and which of their tokens
+// carry loss.
 #include <gtest/gtest.h>
 
 #include "absl/time/civil_time.h"
 #include "tests/parity/oracle_run.h"
 #include "worker/data/chat_template.h"
 #include "worker/data/dataset.h"
+#include "worker/data/record.h"
+#include "worker/data/record_source.h"
 
 namespace dropbp::data {
 namespace {
@@ -36,13 +39,6 @@ class ChatParityTest : public testing::TestWithParam<const char*> {
   std::string folder_;
 };
 
-std::vector<Message> Messages(const nlohmann::json& list) {
-  std::vector<Message> messages;
-  for (const nlohmann::json& message : list)
-    messages.push_back({message["role"], message["content"]});
-  return messages;
-}
-
 class ChatRenderingTest : public ChatParityTest {};
 
 TEST_P(ChatRenderingTest, EqualsApplyChatTemplate) {
@@ -53,9 +49,16 @@ TEST_P(ChatRenderingTest, EqualsApplyChatTemplate) {
   ASSERT_TRUE(chat_template.ok()) << chat_template.status();
   int rendered = 0;
   int refused = 0;
-  for (const nlohmann::json& line : ReadJsonLines(folder_ + "/renderings.jsonl")) {
+  const auto source = RecordSource::Open(folder_ + "/renderings.jsonl", "jsonl");
+  ASSERT_TRUE(source.ok());
+  for (RecordSource::Item item; *(*source)->Next(item);) {
+    ASSERT_TRUE(item.value.ok()) << item.value.status();
+    const nlohmann::ordered_json& line = *item.value;
+    const auto record = RecordParser::For("messages", {}, line)->Parse(line);
+    ASSERT_TRUE(record.ok()) << record.status();
     const auto chat =
-        (*chat_template)->Render(Messages(line["messages"]), line["add_generation_prompt"]);
+        (*chat_template)
+            ->Render(record->messages, line["add_generation_prompt"].get<bool>(), record->tools);
     if (line["text"].is_null()) {
       ASSERT_FALSE(chat.ok()) << line["messages"];
       ++refused;
@@ -73,7 +76,8 @@ TEST_P(ChatRenderingTest, EqualsApplyChatTemplate) {
 INSTANTIATE_TEST_SUITE_P(All, ChatRenderingTest,
                          testing::Values("smollm2", "llama3_style", "qwen2_style", "qwen3_style",
                                          "mistral_style", "gemma_style", "generation_style",
-                                         "features"),
+                                         "features", "llama2_style", "phi3_style", "gemma3_style",
+                                         "qwen3_tools_style", "mistral_tools_style"),
                          [](const auto& info) { return std::string(info.param); });
 
 class LossMaskTest : public ChatParityTest {};

@@ -51,6 +51,7 @@ void SetReport(const data::DatasetReport& report, v1::DatasetReport& proto) {
   proto.set_supervised_tokens(report.supervised_tokens);
   proto.set_truncated(report.truncated);
   proto.set_dropped(report.dropped);
+  proto.set_duplicates(report.duplicates);
   proto.set_longest(report.longest);
   proto.set_format(report.format);
 }

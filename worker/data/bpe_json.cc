@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "core/base/text.h"
 #include "worker/data/byte_level.h"
 #include "worker/data/json_fields.h"
@@ -24,8 +25,7 @@ absl::Status CheckFlags(const json& model) {
   if (!type.empty() && type != "BPE") return Unsupported("model", model, "BPE");
   RETURN_IF_ERROR(RequireValue(model, "model", "dropout", 0.0));
   RETURN_IF_ERROR(RequireValue(model, "model", "continuing_subword_prefix", ""));
-  RETURN_IF_ERROR(RequireValue(model, "model", "end_of_word_suffix", ""));
-  return RequireValue(model, "model", "byte_fallback", false);
+  return RequireValue(model, "model", "end_of_word_suffix", "");
 }
 
 absl::Status ReadVocabulary(const json& model, Vocabulary& vocabulary, BpeParts& bpe) {
@@ -49,8 +49,11 @@ absl::Status ReadVocabulary(const json& model, Vocabulary& vocabulary, BpeParts&
     }
     used[id] = true;
     vocabulary.emplace(token, id);
-    if (auto bytes = TokenToBytes(token); bytes.has_value())
+    if (bpe.characters) {
+      bpe.vocabulary.emplace(token, id);
+    } else if (auto bytes = TokenToBytes(token); bytes.has_value()) {
       bpe.vocabulary.emplace(*std::move(bytes), id);
+    }
   }
   return absl::OkStatus();
 }
@@ -74,7 +77,8 @@ std::optional<MergeText> ReadMergeText(const json& merge) {
   return MergeText{text.substr(0, space), text.substr(space + 1)};
 }
 
-absl::StatusOr<BpeParts::Merge> ReadMerge(const json& merge, const Vocabulary& vocabulary) {
+absl::StatusOr<BpeParts::Merge> ReadMerge(const json& merge, size_t rank,
+                                          const Vocabulary& vocabulary) {
   const auto text = ReadMergeText(merge);
   if (!text.has_value()) {
     return absl::InvalidArgumentError(
@@ -91,7 +95,7 @@ absl::StatusOr<BpeParts::Merge> ReadMerge(const json& merge, const Vocabulary& v
     }
     ids[i++] = known->second;
   }
-  return BpeParts::Merge{ids[0], ids[1], ids[2]};
+  return BpeParts::Merge{ids[0], ids[1], ids[2], static_cast<int32_t>(rank)};
 }
 
 absl::Status ReadMerges(const json& model, const Vocabulary& vocabulary, BpeParts& bpe) {
@@ -101,7 +105,7 @@ absl::Status ReadMerges(const json& model, const Vocabulary& vocabulary, BpePart
   }
   bpe.merges.reserve(merges->size());
   for (size_t i = 0; i < merges->size(); ++i) {
-    auto merge = ReadMerge((*merges)[i], vocabulary);
+    auto merge = ReadMerge((*merges)[i], i, vocabulary);
     if (!merge.ok()) return Annotate(merge.status(), absl::StrCat("model.merges, number ", i));
     bpe.merges.push_back(*merge);
   }
@@ -121,6 +125,31 @@ absl::Status ReadUnknown(const json& model, const Vocabulary& vocabulary, BpePar
   return absl::OkStatus();
 }
 
+// The tokens <0x00> to <0xFF>. A byte-level model in which every byte has a token never falls back.
+absl::Status ReadByteFallback(const json& model, const Vocabulary& vocabulary, BpeParts& bpe) {
+  ASSIGN_OR_RETURN(const bool byte_fallback, BoolField(model, "model", "byte_fallback", false));
+  if (!byte_fallback) return absl::OkStatus();
+  for (int byte = 0; byte < 256; ++byte) {
+    if (!bpe.characters && bpe.vocabulary.contains(std::string(1, static_cast<char>(byte))))
+      continue;
+    if (!bpe.characters) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("model: byte_fallback is true in a byte-level model that has no token for "
+                       "the byte ",
+                       byte, "; supported where every byte has one"));
+    }
+    const std::string token = absl::StrFormat("<0x%02X>", byte);
+    const auto known = vocabulary.find(token);
+    if (known == vocabulary.end()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "model: byte_fallback needs the tokens <0x00> to <0xFF>, and the vocabulary has no ",
+          token));
+    }
+    bpe.byte_fallback.push_back(known->second);
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status ReadBpeModel(const json& root, Vocabulary& vocabulary, BpeParts& bpe) {
@@ -130,6 +159,7 @@ absl::Status ReadBpeModel(const json& root, Vocabulary& vocabulary, BpeParts& bp
   RETURN_IF_ERROR(ReadVocabulary(*model, vocabulary, bpe));
   RETURN_IF_ERROR(ReadMerges(*model, vocabulary, bpe));
   RETURN_IF_ERROR(ReadUnknown(*model, vocabulary, bpe));
+  RETURN_IF_ERROR(ReadByteFallback(*model, vocabulary, bpe));
   ASSIGN_OR_RETURN(bpe.fuse_unknown, BoolField(*model, "model", "fuse_unk", false));
   ASSIGN_OR_RETURN(bpe.ignore_merges, BoolField(*model, "model", "ignore_merges", false));
   return absl::OkStatus();

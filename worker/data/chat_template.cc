@@ -33,19 +33,25 @@ class JinjaChatTemplate : public ChatTemplate {
  public:
   JinjaChatTemplate(jinja::Block block, const TokenNames& special_tokens, const Clock& clock)
       : block_(std::move(block)), marks_generation_(HasGeneration(block_)), clock_(clock) {
-    // What apply_chat_template passes where a dialogue has no tools and no documents.
-    variables_.emplace_back("tools", jinja::None{});
+    // What apply_chat_template passes where there are no documents.
     variables_.emplace_back("documents", jinja::None{});
     for (const auto& [name, token] : special_tokens) variables_.emplace_back(name, token);
   }
 
-  absl::StatusOr<RenderedChat> Render(const std::vector<Message>& messages,
-                                      bool add_generation_prompt) const override {
+  using ChatTemplate::Render;
+
+  absl::StatusOr<RenderedChat> Render(absl::Span<const Message> messages,
+                                      bool add_generation_prompt,
+                                      const Value& tools) const override {
     std::vector<Value> list;
     for (const Message& message : messages) {
-      list.push_back(Value::MakeDict({{"role", message.role}, {"content", message.content}}));
+      list.push_back(
+          Value::MakeDict(message.fields.empty()
+                              ? jinja::Entries{{"role", message.role}, {"content", message.content}}
+                              : message.fields));
     }
     jinja::Entries variables = variables_;
+    variables.emplace_back("tools", tools);
     variables.emplace_back("messages", std::move(list));
     variables.emplace_back("add_generation_prompt", add_generation_prompt);
     absl::StatusOr<jinja::Rendering> rendering =

@@ -8,14 +8,19 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "core/base/clock.h"
 #include "core/base/status.h"
+#include "worker/data/jinja/value.h"
 
 namespace dropbp::data {
 
 struct Message {
   std::string role;
   std::string content;
+  // All that the template sees of the message, in its order, among it role and content. Empty: just
+  // these two.
+  jinja::Entries fields = {};
 };
 
 // A rendered dialogue and the byte ranges inside {% generation %} blocks.
@@ -48,8 +53,13 @@ class ChatTemplate {
 
   // Renders; bounded in steps, depth and output. An error raised by the template (raise_exception)
   // is INVALID_ARGUMENT.
-  virtual absl::StatusOr<RenderedChat> Render(const std::vector<Message>& messages,
-                                              bool add_generation_prompt) const = 0;
+  virtual absl::StatusOr<RenderedChat> Render(absl::Span<const Message> messages,
+                                              bool add_generation_prompt,
+                                              const jinja::Value& tools) const = 0;
+  absl::StatusOr<RenderedChat> Render(absl::Span<const Message> messages,
+                                      bool add_generation_prompt) const {
+    return Render(messages, add_generation_prompt, jinja::None{});
+  }
 
   // Whether the template marks what the model generates by {% generation %}.
   virtual bool MarksGeneration() const = 0;

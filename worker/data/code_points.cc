@@ -37,6 +37,20 @@ constexpr Range kNewerNumbers[] = {{0x10d40, 0x10d49}, {0x116d0, 0x116e3}, {0x11
 // Numeric since Unicode 17: the reference implementation takes these classes from another table.
 constexpr Range kNewestNumeric[] = {{0x11de0, 0x11de9}, {0x16ff4, 0x16ff6}};
 
+// The reference implementation normalises by Unicode 9: these marks, and the one letter that
+// composes, are to it characters that never move and never join.
+constexpr Range kNewerMarks[] = {
+    {0x7fd, 0x7fd},     {0x898, 0x89f},     {0x8ca, 0x8d3},     {0x9fe, 0x9fe},
+    {0xc3c, 0xc3c},     {0xd3b, 0xd3c},     {0xeba, 0xeba},     {0x1715, 0x1715},
+    {0x1abf, 0x1ace},   {0x1df6, 0x1dfa},   {0xa82c, 0xa82c},   {0x10d24, 0x10d27},
+    {0x10eab, 0x10eac}, {0x10efd, 0x10eff}, {0x10f46, 0x10f50}, {0x10f82, 0x10f85},
+    {0x11070, 0x11070}, {0x1133b, 0x1133b}, {0x1145e, 0x1145e}, {0x11839, 0x1183a},
+    {0x11930, 0x11930}, {0x11938, 0x11938}, {0x1193d, 0x1193e}, {0x11943, 0x11943},
+    {0x119e0, 0x119e0}, {0x11a34, 0x11a34}, {0x11a47, 0x11a47}, {0x11a99, 0x11a99},
+    {0x11d42, 0x11d42}, {0x11d44, 0x11d45}, {0x11d97, 0x11d97}, {0x11f41, 0x11f42},
+    {0x16ff0, 0x16ff1}, {0x1e08f, 0x1e08f}, {0x1e130, 0x1e136}, {0x1e2ae, 0x1e2ae},
+    {0x1e2ec, 0x1e2ef}, {0x1e4ec, 0x1e4ef}};
+
 void Add(const Range& range, uint8_t classes, uint8_t* table) {
   for (uint32_t code_point = range.first; code_point <= range.last && code_point < kCodePoints;
        ++code_point) {
@@ -68,6 +82,7 @@ std::unique_ptr<uint8_t[]> BuildClasses() {
     AddProperty(name, kWord, table);
   for (const Range& range : kNewerLetters) Add(range, kLetter | kWord, table);
   for (const Range& range : kNewerNumbers) Add(range, kNumber | kNumeric | kWord, table);
+  for (const Range& range : kNewerMarks) Add(range, kInert, table);
   for (const Range& range : kNewestNumeric) Add(range, kNumeric, table);
   return owned;
 }

@@ -11,6 +11,7 @@ enum CodePointClass : uint8_t {
   kSpace = 4,    // \s
   kNumeric = 8,  // Nd, Nl or No in the newest Unicode: what the Digits pre-tokenizer splits at
   kWord = 16,    // \w: alphabetic, mark, decimal digit, connector or joiner
+  kInert = 32,   // has a place in normal forms since Unicode 10 or later, none before
 };
 
 // The classes of every code point below 0x110000. Built on first use from Oniguruma's own tables,

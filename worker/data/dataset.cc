@@ -5,68 +5,60 @@
 #include <optional>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/files.h"
 #include "core/base/text.h"
 #include "worker/data/line_errors.h"
-#include "worker/data/line_reader.h"
 #include "worker/data/record.h"
+#include "worker/data/record_source.h"
 #include "worker/data/sample_builder.h"
-#include "worker/data/utf8.h"
+#include "worker/data/token_cache.h"
 
 namespace dropbp::data {
 namespace {
 
 constexpr size_t kShownRenderingBytes = 2000;
 
-bool IsBlank(const std::string& text) {
-  return text.find_first_not_of(" \t\r\n\v\f") == std::string::npos;
-}
-
-absl::Status CheckText(const LineReader::Line& line) {
-  if (line.too_long)
-    return absl::InvalidArgumentError(absl::StrCat("longer than ", kMaxLineBytes, " bytes"));
-  const size_t valid = ValidUtf8Prefix(line.text);
-  if (valid == line.text.size()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("invalid UTF-8 at byte ", valid));
-}
-
-// The format that the spec names, or that the first record shows.
-absl::StatusOr<RecordFormat> FormatOf(const DatasetSpec& spec, const std::string& first_line) {
-  for (RecordFormat format :
-       {RecordFormat::kMessages, RecordFormat::kAlpaca, RecordFormat::kPromptCompletion}) {
-    if (spec.format == RecordFormatName(format)) return format;
-  }
-  return RecognizeFormat(first_line);
-}
-
-// Calls `take` with every record of a file. Bad lines, those that `take` refuses among them, are
+// Calls `take` with every record of a file. Bad records, those that `take` refuses among them, are
 // collected; the file's format is returned.
 absl::StatusOr<RecordFormat> ForEachRecord(
     const std::string& path, const DatasetSpec& spec,
     const std::function<absl::Status(const Record&, int64_t line)>& take) {
-  ASSIGN_OR_RETURN(LineReader reader, LineReader::Open(path));
+  ASSIGN_OR_RETURN(const auto source, RecordSource::Open(path, spec.file_type));
   LineErrors errors(path);
-  std::optional<RecordFormat> format;
-  bool any_line = false;
-  const auto take_line = [&](const LineReader::Line& line) -> absl::Status {
-    RETURN_IF_ERROR(CheckText(line));
-    if (!format.has_value()) {
-      ASSIGN_OR_RETURN(format, FormatOf(spec, line.text));
+  std::optional<RecordParser> parser;
+  bool any_record = false;
+  const auto take_item = [&](const RecordSource::Item& item) -> absl::Status {
+    RETURN_IF_ERROR(item.value.status());
+    if (!parser.has_value()) {
+      ASSIGN_OR_RETURN(parser, RecordParser::For(spec.format, spec.fields, *item.value));
     }
-    ASSIGN_OR_RETURN(const Record record, ParseRecord(line.text, *format));
-    return take(record, line.number);
+    ASSIGN_OR_RETURN(const Record record, parser->Parse(*item.value));
+    return take(record, item.line);
   };
-  LineReader::Line line;
+  RecordSource::Item item;
   while (true) {
-    ASSIGN_OR_RETURN(const bool more, reader.Next(line));
+    ASSIGN_OR_RETURN(const bool more, source->Next(item));
     if (!more) break;
-    if (IsBlank(line.text)) continue;
-    any_line = true;
-    if (absl::Status taken = take_line(line); !taken.ok()) errors.Add(line.number, taken);
+    any_record = true;
+    if (absl::Status taken = take_item(item); !taken.ok()) errors.Add(item.line, taken);
   }
   RETURN_IF_ERROR(errors.Result());
-  if (!any_line) return absl::InvalidArgumentError(absl::StrCat(path, ": the file has no records"));
-  return *format;
+  if (!any_record)
+    return absl::InvalidArgumentError(absl::StrCat(path, ": the file has no records"));
+  return parser->format();
+}
+
+// SHA-256 of what a sample trains on: its ids, and which of them carry loss.
+std::string DigestOf(const Sample& sample) {
+  std::string mask;
+  for (const bool supervised : sample.supervised) mask += supervised ? '1' : '0';
+  Sha256 digest;
+  digest.Update(
+      {reinterpret_cast<const char*>(sample.ids.data()), sample.ids.size() * sizeof(TokenId)});
+  digest.Update(mask);
+  return digest.Finish();
 }
 
 // Samples of a file as they come in.
@@ -109,6 +101,10 @@ class Collector {
       sample.ids.resize(static_cast<size_t>(spec_.max_length));
       sample.supervised.resize(static_cast<size_t>(spec_.max_length));
     }
+    if (spec_.duplicates == "remove" && !seen_.insert(DigestOf(sample)).second) {
+      ++report.duplicates;
+      return absl::OkStatus();
+    }
     const int64_t supervised = sample.SupervisedTokens();
     if (supervised == 0 || (too_long && spec_.overlength == "drop")) {
       ++report.dropped;
@@ -126,6 +122,7 @@ class Collector {
   const SampleBuilder& builder_;
   TokenizedDataset dataset_;
   std::optional<std::string> first_rendering_;
+  absl::flat_hash_set<std::string> seen_;  // digests of samples
 };
 
 }  // namespace
@@ -134,8 +131,10 @@ int64_t Sample::SupervisedTokens() const {
   return std::count(supervised.begin(), supervised.end(), true);
 }
 
-absl::StatusOr<TokenizedDataset> LoadDataset(const std::string& path, const DatasetSpec& spec,
-                                             const std::string& model_dir) {
+namespace {
+
+absl::StatusOr<TokenizedDataset> Tokenize(const std::string& path, const DatasetSpec& spec,
+                                          const std::string& model_dir) {
   ASSIGN_OR_RETURN(const SampleBuilder builder, SampleBuilder::Load(model_dir, spec));
   Collector collector(spec, builder);
   ASSIGN_OR_RETURN(const RecordFormat format,
@@ -143,6 +142,19 @@ absl::StatusOr<TokenizedDataset> LoadDataset(const std::string& path, const Data
                      return collector.Add(record, line);
                    }));
   return collector.Finish(path, format);
+}
+
+}  // namespace
+
+absl::StatusOr<TokenizedDataset> LoadDataset(const std::string& path, const DatasetSpec& spec,
+                                             const std::string& model_dir) {
+  if (!TokenCache::Covers(path, spec)) return Tokenize(path, spec, model_dir);
+  ASSIGN_OR_RETURN(const TokenCache cache, TokenCache::For(path, spec, model_dir));
+  if (auto cached = cache.Read(); cached.has_value()) return *std::move(cached);
+  ASSIGN_OR_RETURN(TokenizedDataset dataset, Tokenize(path, spec, model_dir));
+  // Without room for it the next one tokenises again.
+  cache.Write(dataset).IgnoreError();
+  return dataset;
 }
 
 absl::StatusOr<std::vector<PromptAndAnswer>> LoadPrompts(const std::string& path,

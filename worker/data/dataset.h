@@ -1,4 +1,4 @@
-// From a JSONL file to token ids with a loss mask.
+// From a data file to token ids with a loss mask.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +26,10 @@ struct DatasetReport {
   int64_t samples = 0;
   int64_t tokens = 0;
   int64_t supervised_tokens = 0;
-  int64_t truncated = 0;  // cut to max_length
-  int64_t dropped = 0;    // left out: too long, or no supervised token (left after cutting)
-  int64_t longest = 0;    // tokens of the longest record, before cutting
+  int64_t truncated = 0;   // cut to max_length
+  int64_t dropped = 0;     // left out: too long, or no supervised token (left after cutting)
+  int64_t duplicates = 0;  // left out: an earlier sample has the same tokens and the same loss
+  int64_t longest = 0;     // tokens of the longest record, before cutting
   std::string format;
 };
 
@@ -41,7 +42,8 @@ struct TokenizedDataset {
 // most 20, then a count) as "<path>:<line>: ..."; a file with no supervised token at all is
 // INVALID_ARGUMENT that shows the first line's rendering. Prompt/completion and Alpaca records are
 // rendered through the model's chat template as one user turn and one assistant turn where the
-// model has a template, else as prompt + completion + eos.
+// model has a template, else as prompt + completion + eos; texts as text + eos.
+// A file that is named by spec.artifact is tokenised once, see Note [Token cache].
 absl::StatusOr<TokenizedDataset> LoadDataset(const std::string& path, const DatasetSpec& spec,
                                              const std::string& model_dir);
 

@@ -6,13 +6,16 @@
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
+#include "worker/data/code_points.h"
 #include "worker/data/utf8.h"
 
 namespace dropbp::data {
 namespace {
 
-// Below U+0300 every character is in form C by itself and never joins the one before it.
-bool IsPlain(char32_t code_point) { return code_point < 0x300; }
+// Below U+0300 every character is in form C by itself and never joins the one before it; neither do
+// those that the reference implementation does not know.
+bool IsInert(char32_t code_point) { return (CodePointClasses()[code_point] & kInert) != 0; }
+bool IsPlain(char32_t code_point) { return code_point < 0x300 || IsInert(code_point); }
 
 // End of the characters from `position` on that are plain and followed by plain ones (or the end),
 // so that normalisation can neither change nor move them.
@@ -57,28 +60,93 @@ size_t NormalizedText::OriginalOffset(size_t offset) const {
   const auto stretch =
       std::lower_bound(stretches.begin(), stretches.end(), offset,
                        [](const Stretch& s, size_t value) { return s.end < value; });
-  if (stretch == stretches.end()) return offset;
-  return stretch->changed ? stretch->original_end : stretch->original_end - (stretch->end - offset);
+  return stretch == stretches.end() ? offset : stretch->Original(offset);
+}
+
+void NormalizedText::MapToOriginal(absl::Span<size_t> offsets) const {
+  auto stretch = stretches.begin();
+  for (size_t& offset : offsets) {
+    while (stretch != stretches.end() && stretch->end < offset) ++stretch;
+    if (stretch == stretches.end()) return;
+    offset = stretch->Original(offset);
+  }
+}
+
+void NormalizedText::AppendUnchanged(std::string_view piece) {
+  text += piece;
+  const size_t original_begin = stretches.empty() ? 0 : stretches.back().original_end;
+  stretches.push_back({text.size(), original_begin + piece.size(), false});
+}
+
+void NormalizedText::AppendChanged(std::string_view piece, size_t original_bytes) {
+  text += piece;
+  const size_t original_begin = stretches.empty() ? 0 : stretches.back().original_end;
+  stretches.push_back({text.size(), original_begin + original_bytes, true});
 }
 
 absl::StatusOr<NormalizedText> NormalizeNfc(std::string_view text) {
   NormalizedText result;
+  result.text.reserve(text.size());
   for (size_t position = 0; position < text.size();) {
     size_t end = SkipPlain(text, position);
     if (end > position) {
-      result.text.append(text, position, end - position);
-      result.stretches.push_back({result.text.size(), end, false});
+      result.AppendUnchanged(text.substr(position, end - position));
       position = end;
+      continue;
+    }
+    // What follows an inert character is composed by itself.
+    size_t next = position;
+    if (IsInert(NextCodePoint(text, next))) {
+      result.AppendUnchanged(text.substr(position, next - position));
+      position = next;
       continue;
     }
     end = SkipStretch(text, position);
     const std::string_view original = text.substr(position, end - position);
     ASSIGN_OR_RETURN(const std::string composed, ComposeStretch(original));
-    result.text += composed;
-    result.stretches.push_back({result.text.size(), end, composed != original});
+    if (composed == original) {
+      result.AppendUnchanged(original);
+    } else {
+      result.AppendChanged(composed, original.size());
+    }
     position = end;
   }
   return result;
+}
+
+NormalizedText ReplaceAndPrepend(std::string_view text, std::string_view pattern,
+                                 std::string_view replacement, std::string_view prefix) {
+  NormalizedText result;
+  result.text.reserve(text.size() + text.size() / 2 + prefix.size());
+  if (!prefix.empty()) result.AppendChanged(prefix, 0);
+  for (size_t position = 0; position < text.size();) {
+    const size_t found = std::min(text.find(pattern, position), text.size());
+    if (found > position) result.AppendUnchanged(text.substr(position, found - position));
+    if (found < text.size()) result.AppendChanged(replacement, pattern.size());
+    position = found + pattern.size();
+  }
+  return result;
+}
+
+absl::StatusOr<std::vector<NormalizedText>> Normalizer::Apply(std::string_view text) const {
+  std::vector<NormalizedText> made;
+  for (const Step& step : steps_) {
+    const std::string_view before = made.empty() ? text : std::string_view(made.back().text);
+    if (const auto* prepend = std::get_if<Prepend>(&step)) {
+      NormalizedText after;
+      if (!before.empty()) {
+        after.AppendChanged(prepend->prefix, 0);
+        after.AppendUnchanged(before);
+      }
+      made.push_back(std::move(after));
+    } else if (const auto* replace = std::get_if<Replace>(&step)) {
+      made.push_back(ReplaceAndPrepend(before, replace->pattern, replace->content, ""));
+    } else {
+      ASSIGN_OR_RETURN(NormalizedText after, NormalizeNfc(before));
+      made.push_back(std::move(after));
+    }
+  }
+  return made;
 }
 
 }  // namespace dropbp::data

@@ -1,121 +1,75 @@
 #include "worker/data/record.h"
 
+#include <optional>
+#include <utility>
+
 #include "absl/strings/str_cat.h"
-#include "core/base/text.h"
-#include "worker/data/json_fields.h"
+#include "worker/data/jinja/from_json.h"
 #include "worker/hf/json.h"
 
 namespace dropbp::data {
 namespace {
 
 using hf::DescribeJson;
-using nlohmann::json;
+using nlohmann::ordered_json;
 
 constexpr size_t kMaxMessages = 4096;
 constexpr size_t kMaxRoleBytes = 64;
-constexpr hf::JsonLimits kLineLimits = {.max_depth = 64, .max_values = 1'000'000};
 
-absl::StatusOr<json> ParseObject(std::string_view line) {
-  absl::StatusOr<json> record = hf::ParseJson(line, kLineLimits);
-  if (!record.ok()) {
-    // A record is one line, so that "line 1" of it says nothing.
-    std::string_view why(record.status().message().data(), record.status().message().size());
-    constexpr std::string_view kFirstLine = "line 1, ";
-    if (why.substr(0, kFirstLine.size()) == kFirstLine) why.remove_prefix(kFirstLine.size());
-    return absl::InvalidArgumentError(AbslView(why));
-  }
-  if (!record->is_object()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("found ", DescribeJson(*record), ", legal is an object"));
-  }
-  return record;
+constexpr std::pair<RecordFormat, const char*> kFormats[] = {
+    {RecordFormat::kMessages, "messages"},
+    {RecordFormat::kConversations, "conversations"},
+    {RecordFormat::kAlpaca, "alpaca"},
+    {RecordFormat::kPromptCompletion, "prompt_completion"},
+    {RecordFormat::kText, "text"}};
+
+// Who speaks in ShareGPT's conversations, and the role that templates know him by.
+constexpr std::pair<std::string_view, const char*> kSpeakers[] = {
+    {"human", "user"},          {"user", "user"},         {"gpt", "assistant"},
+    {"assistant", "assistant"}, {"chatgpt", "assistant"}, {"model", "assistant"},
+    {"bot", "assistant"},       {"system", "system"},     {"tool", "tool"},
+    {"observation", "tool"}};
+
+absl::Status CheckObject(const ordered_json& record) {
+  if (record.is_object()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("found ", DescribeJson(record), ", legal is an object"));
 }
 
-// Text under a key that must be there.
-absl::StatusOr<std::string> NeededText(const json& object, const std::string& where,
-                                       const char* key) {
+const ordered_json* Find(const ordered_json& object, const std::string& key) {
   const auto value = object.find(key);
-  if (value == object.end())
-    return absl::InvalidArgumentError(absl::StrCat(where, key, " is missing"));
-  if (!value->is_string()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(where, key, " is ", DescribeJson(*value), ", legal is text"));
-  }
-  return value->get<std::string>();
+  return value == object.end() || value->is_null() ? nullptr : &*value;
 }
 
-absl::Status RefuseKey(const json& object, const std::string& where, const char* key) {
-  const json* value = FindField(object, key);
-  if (value == nullptr || value->empty()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(where, key, " is not supported"));
+absl::StatusOr<std::string> CheckRole(std::string role, const std::string& where) {
+  if (!role.empty() && role.size() <= kMaxRoleBytes) return role;
+  return absl::InvalidArgumentError(absl::StrCat(where, "role is ", hf::QuoteForError(role),
+                                                 ", legal is a text of 1 to ", kMaxRoleBytes,
+                                                 " bytes"));
 }
 
-absl::StatusOr<Message> ReadMessage(const json& message, const std::string& where) {
-  if (!message.is_object()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        where, "found ", DescribeJson(message), ", legal is {\"role\": text, \"content\": text}"));
-  }
-  Message result;
-  ASSIGN_OR_RETURN(result.role, NeededText(message, where, "role"));
-  ASSIGN_OR_RETURN(result.content, NeededText(message, where, "content"));
-  RETURN_IF_ERROR(RefuseKey(message, where, "tool_calls"));
-  if (result.role.empty() || result.role.size() > kMaxRoleBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(where, "role is ", hf::QuoteForError(result.role),
-                     ", legal is a text of 1 to ", kMaxRoleBytes, " bytes"));
-  }
-  return result;
+Message PlainMessage(const char* role, std::string content) {
+  Message message;
+  message.role = role;
+  message.content = std::move(content);
+  return message;
 }
 
-absl::StatusOr<std::vector<Message>> ReadMessages(const json& record) {
-  const auto list = record.find("messages");
-  if (list == record.end()) return absl::InvalidArgumentError("messages is missing");
-  if (!list->is_array() || list->empty() || list->size() > kMaxMessages) {
-    return absl::InvalidArgumentError(absl::StrCat("messages is ", DescribeJson(*list),
-                                                   ", legal is a list of 1 to ", kMaxMessages,
-                                                   " messages"));
+// The format that a job names; nothing for auto.
+std::optional<RecordFormat> NamedFormat(const std::string& name) {
+  for (const auto& [format, own] : kFormats) {
+    if (name == own) return format;
   }
-  RETURN_IF_ERROR(RefuseKey(record, "", "tools"));
-  std::vector<Message> messages;
-  for (size_t i = 0; i < list->size(); ++i) {
-    ASSIGN_OR_RETURN(Message message, ReadMessage((*list)[i], absl::StrCat("messages[", i, "].")));
-    messages.push_back(std::move(message));
-  }
-  return messages;
-}
-
-std::vector<Message> UserAndAssistant(std::string prompt, std::string answer) {
-  return {{"user", std::move(prompt)}, {"assistant", std::move(answer)}};
-}
-
-// "input" is optional and often empty.
-absl::StatusOr<std::vector<Message>> ReadAlpaca(const json& record) {
-  ASSIGN_OR_RETURN(std::string prompt, NeededText(record, "", "instruction"));
-  ASSIGN_OR_RETURN(std::string answer, NeededText(record, "", "output"));
-  if (FindField(record, "input") != nullptr) {
-    ASSIGN_OR_RETURN(const std::string input, NeededText(record, "", "input"));
-    if (!input.empty()) absl::StrAppend(&prompt, "\n\n", input);
-  }
-  return UserAndAssistant(std::move(prompt), std::move(answer));
-}
-
-absl::StatusOr<std::vector<Message>> ReadPromptCompletion(const json& record) {
-  ASSIGN_OR_RETURN(std::string prompt, NeededText(record, "", "prompt"));
-  ASSIGN_OR_RETURN(std::string completion, NeededText(record, "", "completion"));
-  return UserAndAssistant(std::move(prompt), std::move(completion));
+  return std::nullopt;
 }
 
 }  // namespace
 
 const char* RecordFormatName(RecordFormat format) {
-  switch (format) {
-    case RecordFormat::kMessages:
-      return "messages";
-    case RecordFormat::kAlpaca:
-      return "alpaca";
-    default:
-      return "prompt_completion";
+  for (const auto& [known, name] : kFormats) {
+    if (known == format) return name;
   }
+  return "";
 }
 
 int64_t Record::LastAnswer() const {
@@ -125,29 +79,195 @@ int64_t Record::LastAnswer() const {
   return -1;
 }
 
-absl::StatusOr<RecordFormat> RecognizeFormat(std::string_view line) {
-  ASSIGN_OR_RETURN(const json record, ParseObject(line));
-  if (record.contains("messages")) return RecordFormat::kMessages;
-  if (record.contains("instruction") && record.contains("output")) return RecordFormat::kAlpaca;
-  if (record.contains("prompt") && record.contains("completion"))
-    return RecordFormat::kPromptCompletion;
-  std::string keys;
-  for (const auto& [key, value] : record.items()) {
-    absl::StrAppend(&keys, keys.empty() ? "" : ", ", hf::QuoteForError(key));
+absl::StatusOr<RecordParser> RecordParser::For(const std::string& format, Names names,
+                                               const ordered_json& first) {
+  RecordParser parser(RecordFormat::kMessages, std::move(names));
+  if (const auto named = NamedFormat(format); named.has_value()) {
+    parser.format_ = *named;
+    return parser;
   }
-  return absl::InvalidArgumentError(absl::StrCat("found the keys ", hf::QuoteForError(keys, 300),
-                                                 "; legal are \"messages\", or \"instruction\" and "
-                                                 "\"output\", or \"prompt\" and \"completion\""));
+  RETURN_IF_ERROR(CheckObject(first));
+  const auto has = [&](const char* key) { return first.contains(parser.Name(key)); };
+  if (has("messages")) {
+    parser.format_ = RecordFormat::kMessages;
+  } else if (has("conversations")) {
+    parser.format_ = RecordFormat::kConversations;
+  } else if (has("instruction") && has("output")) {
+    parser.format_ = RecordFormat::kAlpaca;
+  } else if (has("prompt") && has("completion")) {
+    parser.format_ = RecordFormat::kPromptCompletion;
+  } else if (has("text")) {
+    parser.format_ = RecordFormat::kText;
+  } else {
+    std::string keys;
+    for (const auto& [key, value] : first.items())
+      absl::StrAppend(&keys, keys.empty() ? "" : ", ", hf::QuoteForError(key));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "found the keys ", hf::QuoteForError(keys, 300),
+        "; legal are \"messages\", \"conversations\", \"instruction\" and \"output\", \"prompt\" "
+        "and \"completion\", or \"text\"; other names are told by dataset.fields"));
+  }
+  return parser;
 }
 
-absl::StatusOr<Record> ParseRecord(std::string_view line, RecordFormat format) {
-  ASSIGN_OR_RETURN(const json object, ParseObject(line));
-  absl::StatusOr<std::vector<Message>> messages =
-      format == RecordFormat::kMessages ? ReadMessages(object)
-      : format == RecordFormat::kAlpaca ? ReadAlpaca(object)
-                                        : ReadPromptCompletion(object);
-  if (!messages.ok()) return messages.status();
-  return Record{format, *std::move(messages)};
+std::string RecordParser::Name(const std::string& key) const {
+  const auto name = names_.find(key);
+  return name == names_.end() ? key : name->second;
+}
+
+// Text under a key that must be there.
+absl::StatusOr<std::string> RecordParser::NeededText(const ordered_json& object,
+                                                     const std::string& where,
+                                                     const char* key) const {
+  const std::string name = Name(key);
+  const auto value = object.find(name);
+  if (value == object.end())
+    return absl::InvalidArgumentError(absl::StrCat(where, name, " is missing"));
+  if (!value->is_string()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(where, name, " is ", DescribeJson(*value), ", legal is text"));
+  }
+  return value->get<std::string>();
+}
+
+// The list of messages or turns.
+absl::StatusOr<const ordered_json*> RecordParser::Turns(const ordered_json& record, const char* key,
+                                                        const char* legal) const {
+  const std::string name = Name(key);
+  const auto list = record.find(name);
+  if (list == record.end()) return absl::InvalidArgumentError(absl::StrCat(name, " is missing"));
+  if (!list->is_array() || list->empty() || list->size() > kMaxMessages) {
+    return absl::InvalidArgumentError(absl::StrCat(name, " is ", DescribeJson(*list),
+                                                   ", legal is a list of 1 to ", kMaxMessages,
+                                                   " messages"));
+  }
+  for (size_t i = 0; i < list->size(); ++i) {
+    if (!(*list)[i].is_object()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, "[", i, "].found ", DescribeJson((*list)[i]), ", legal is ", legal));
+    }
+  }
+  return &*list;
+}
+
+absl::StatusOr<Message> RecordParser::ReadMessage(const ordered_json& object,
+                                                  const std::string& where) const {
+  Message message;
+  ASSIGN_OR_RETURN(message.role, NeededText(object, where, "role"));
+  ASSIGN_OR_RETURN(message.role, CheckRole(std::move(message.role), where));
+  // An assistant that calls a tool need not say anything.
+  const auto content = object.find(Name("content"));
+  const bool says_nothing =
+      (content == object.end() || content->is_null()) && Find(object, "tool_calls") != nullptr;
+  if (!says_nothing) {
+    ASSIGN_OR_RETURN(message.content, NeededText(object, where, "content"));
+  }
+  for (const auto& [key, value] : object.items()) {
+    auto field = jinja::FromJson(value);
+    if (!field.ok()) return Annotate(field.status(), where + key);
+    const bool is_role = key == Name("role");
+    const bool is_content = key == Name("content");
+    message.fields.emplace_back(is_role ? "role" : is_content ? "content" : key, *std::move(field));
+  }
+  return message;
+}
+
+// A turn of ShareGPT.
+absl::StatusOr<Message> RecordParser::ReadTurn(const ordered_json& object,
+                                               const std::string& where) const {
+  ASSIGN_OR_RETURN(const std::string from, NeededText(object, where, "from"));
+  ASSIGN_OR_RETURN(std::string value, NeededText(object, where, "value"));
+  for (const auto& [speaker, role] : kSpeakers) {
+    if (from == speaker) return PlainMessage(role, std::move(value));
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat(where, Name("from"), " is ", hf::QuoteForError(from),
+                   ", legal are human, gpt, system, tool, user and assistant"));
+}
+
+absl::Status RecordParser::ReadMessages(const ordered_json& object, Record& record) const {
+  ASSIGN_OR_RETURN(const ordered_json* list,
+                   Turns(object, "messages", "{\"role\": text, \"content\": text}"));
+  for (size_t i = 0; i < list->size(); ++i) {
+    const std::string where = absl::StrCat(Name("messages"), "[", i, "].");
+    ASSIGN_OR_RETURN(Message message, ReadMessage((*list)[i], where));
+    record.messages.push_back(std::move(message));
+  }
+  const ordered_json* tools = Find(object, Name("tools"));
+  if (tools == nullptr || tools->empty()) return absl::OkStatus();
+  if (!tools->is_array()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(Name("tools"), " is ", DescribeJson(*tools), ", legal is a list of objects"));
+  }
+  auto value = jinja::FromJson(*tools);
+  if (!value.ok()) return Annotate(value.status(), Name("tools"));
+  record.tools = *std::move(value);
+  return absl::OkStatus();
+}
+
+absl::Status RecordParser::ReadConversations(const ordered_json& object, Record& record) const {
+  ASSIGN_OR_RETURN(const ordered_json* list,
+                   Turns(object, "conversations", "{\"from\": text, \"value\": text}"));
+  if (Find(object, Name("system")) != nullptr) {
+    ASSIGN_OR_RETURN(std::string system, NeededText(object, "", "system"));
+    if (!system.empty()) record.messages.push_back(PlainMessage("system", std::move(system)));
+  }
+  if (const ordered_json* tools = Find(object, Name("tools"));
+      tools != nullptr && !tools->empty() && *tools != "" && *tools != "[]") {
+    return absl::InvalidArgumentError(
+        absl::StrCat(Name("tools"), " is not supported in conversations; write messages"));
+  }
+  for (size_t i = 0; i < list->size(); ++i) {
+    const std::string where = absl::StrCat(Name("conversations"), "[", i, "].");
+    ASSIGN_OR_RETURN(Message message, ReadTurn((*list)[i], where));
+    record.messages.push_back(std::move(message));
+  }
+  return absl::OkStatus();
+}
+
+// "input" is optional and often empty.
+absl::Status RecordParser::ReadAlpaca(const ordered_json& object, Record& record) const {
+  ASSIGN_OR_RETURN(std::string prompt, NeededText(object, "", "instruction"));
+  ASSIGN_OR_RETURN(std::string answer, NeededText(object, "", "output"));
+  if (Find(object, Name("input")) != nullptr) {
+    ASSIGN_OR_RETURN(const std::string input, NeededText(object, "", "input"));
+    if (!input.empty()) absl::StrAppend(&prompt, "\n\n", input);
+  }
+  record.messages = {PlainMessage("user", std::move(prompt)),
+                     PlainMessage("assistant", std::move(answer))};
+  return absl::OkStatus();
+}
+
+absl::Status RecordParser::ReadPromptCompletion(const ordered_json& object, Record& record) const {
+  ASSIGN_OR_RETURN(std::string prompt, NeededText(object, "", "prompt"));
+  ASSIGN_OR_RETURN(std::string completion, NeededText(object, "", "completion"));
+  record.messages = {PlainMessage("user", std::move(prompt)),
+                     PlainMessage("assistant", std::move(completion))};
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Record> RecordParser::Parse(const ordered_json& object) const {
+  RETURN_IF_ERROR(CheckObject(object));
+  Record record;
+  record.format = format_;
+  switch (format_) {
+    case RecordFormat::kMessages:
+      RETURN_IF_ERROR(ReadMessages(object, record));
+      break;
+    case RecordFormat::kConversations:
+      RETURN_IF_ERROR(ReadConversations(object, record));
+      break;
+    case RecordFormat::kAlpaca:
+      RETURN_IF_ERROR(ReadAlpaca(object, record));
+      break;
+    case RecordFormat::kPromptCompletion:
+      RETURN_IF_ERROR(ReadPromptCompletion(object, record));
+      break;
+    case RecordFormat::kText:
+      ASSIGN_OR_RETURN(record.text, NeededText(object, "", "text"));
+      break;
+  }
+  return record;
 }
 
 }  // namespace dropbp::data

@@ -1,6 +1,8 @@
-// One line of a data file as a dialogue.
+// One record of a data file as a dialogue or a text.
 #pragma once
 
+#include <map>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,27 +12,61 @@
 
 namespace dropbp::data {
 
-enum class RecordFormat { kMessages, kAlpaca, kPromptCompletion };
+enum class RecordFormat { kMessages, kConversations, kAlpaca, kPromptCompletion, kText };
 
-// The name that a job gives a format: messages, alpaca, prompt_completion.
+// The name that a job gives a format: messages, conversations, alpaca, prompt_completion, text.
 const char* RecordFormatName(RecordFormat format);
 
-// A record of any format. Alpaca and prompt/completion are a user turn and an assistant turn.
+// A record of any format. Alpaca and prompt/completion are a user turn and an assistant turn; a
+// text is neither.
 struct Record {
   RecordFormat format = RecordFormat::kMessages;
   std::vector<Message> messages;
+  jinja::Value tools = jinja::None{};  // what the template gets as `tools`
+  std::string text;                    // with format text
 
   // Index of the last assistant message; -1 if there is none.
   int64_t LastAnswer() const;
 };
 
-// The format whose keys the record of this line has: "messages"; "instruction" and "output";
-// "prompt" and "completion".
-absl::StatusOr<RecordFormat> RecognizeFormat(std::string_view line);
+// Reads records of one format.
+class RecordParser {
+ public:
+  // `names`: under which key a file has what is called messages, conversations, system, tools,
+  // role, content, from, value, instruction, input, output, prompt, completion or text; the same
+  // name where there is none.
+  using Names = std::map<std::string, std::string>;
 
-// Parses a line. INVALID_ARGUMENT names the key, what was found and what is legal. Keys that have
-// no meaning here are ignored, apart from "tools" and "tool_calls", which would change the
-// rendering and are refused.
-absl::StatusOr<Record> ParseRecord(std::string_view line, RecordFormat format);
+  // For the format with this name or, with "auto", the format whose keys `first` has: "messages";
+  // "conversations"; "instruction" and "output"; "prompt" and "completion"; "text".
+  static absl::StatusOr<RecordParser> For(const std::string& format, Names names,
+                                          const nlohmann::ordered_json& first);
+
+  RecordFormat format() const { return format_; }
+
+  // INVALID_ARGUMENT names the key, what was found and what is legal. Keys that have no meaning
+  // here are ignored. The template gets messages with all their keys.
+  absl::StatusOr<Record> Parse(const nlohmann::ordered_json& record) const;
+
+ private:
+  RecordParser(RecordFormat format, Names names) : format_(format), names_(std::move(names)) {}
+
+  std::string Name(const std::string& key) const;
+  absl::StatusOr<std::string> NeededText(const nlohmann::ordered_json& object,
+                                         const std::string& where, const char* key) const;
+  absl::StatusOr<const nlohmann::ordered_json*> Turns(const nlohmann::ordered_json& record,
+                                                      const char* key, const char* legal) const;
+  absl::StatusOr<Message> ReadMessage(const nlohmann::ordered_json& message,
+                                      const std::string& where) const;
+  absl::StatusOr<Message> ReadTurn(const nlohmann::ordered_json& turn,
+                                   const std::string& where) const;
+  absl::Status ReadMessages(const nlohmann::ordered_json& object, Record& record) const;
+  absl::Status ReadConversations(const nlohmann::ordered_json& object, Record& record) const;
+  absl::Status ReadAlpaca(const nlohmann::ordered_json& object, Record& record) const;
+  absl::Status ReadPromptCompletion(const nlohmann::ordered_json& object, Record& record) const;
+
+  RecordFormat format_;
+  Names names_;
+};
 
 }  // namespace dropbp::data

@@ -2,7 +2,6 @@
 
 #include <oniguruma.h>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 
 namespace dropbp::data {
@@ -23,6 +22,25 @@ std::string Reason(int code, OnigErrorInfo* info) {
   const int length = onig_error_code_to_str(message, code, info);
   return std::string(reinterpret_cast<const char*>(message), static_cast<size_t>(length));
 }
+
+// What a search needs, made once a thread.
+struct SearchState {
+  SearchState() : limits(onig_new_match_param()), region(onig_region_new()) {
+    onig_initialize_match_param(limits);
+    onig_set_retry_limit_in_match_of_match_param(limits, kMaxRetries);
+    onig_set_retry_limit_in_search_of_match_param(limits, kMaxRetries);
+    onig_set_match_stack_limit_size_of_match_param(limits, kMaxStackEntries);
+  }
+  ~SearchState() {
+    onig_free_match_param(limits);
+    onig_region_free(region, 1);
+  }
+  SearchState(const SearchState&) = delete;
+  SearchState& operator=(const SearchState&) = delete;
+
+  OnigMatchParam* const limits;
+  OnigRegion* const region;
+};
 
 }  // namespace
 
@@ -53,26 +71,18 @@ absl::StatusOr<std::unique_ptr<const Regex>> Regex::Compile(std::string_view pat
 Regex::~Regex() { onig_free(compiled_); }
 
 absl::StatusOr<Regex::Match> Regex::Search(std::string_view text, size_t from) const {
-  OnigMatchParam* limits = onig_new_match_param();
-  OnigRegion* region = onig_region_new();
-  absl::Cleanup free_both = [&] {
-    onig_free_match_param(limits);
-    onig_region_free(region, 1);
-  };
-  onig_initialize_match_param(limits);
-  onig_set_retry_limit_in_match_of_match_param(limits, kMaxRetries);
-  onig_set_retry_limit_in_search_of_match_param(limits, kMaxRetries);
-  onig_set_match_stack_limit_size_of_match_param(limits, kMaxStackEntries);
+  thread_local const SearchState state;
   const OnigUChar* begin = Bytes(text);
   const OnigUChar* end = begin + text.size();
-  const int position = onig_search_with_param(compiled_, begin, end, begin + from, end, region,
-                                              ONIG_OPTION_NONE, limits);
+  const int position = onig_search_with_param(compiled_, begin, end, begin + from, end,
+                                              state.region, ONIG_OPTION_NONE, state.limits);
   if (position == ONIG_MISMATCH) return Match{};
   if (position < 0) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "regular expression on a text of ", text.size(), " bytes: ", Reason(position, nullptr)));
   }
-  return Match{true, static_cast<size_t>(region->beg[0]), static_cast<size_t>(region->end[0])};
+  return Match{true, static_cast<size_t>(state.region->beg[0]),
+               static_cast<size_t>(state.region->end[0])};
 }
 
 }  // namespace dropbp::data

@@ -39,84 +39,106 @@ absl::StatusOr<SampleBuilder> SampleBuilder::Load(const std::string& model_dir,
     builder.template_ = *std::move(chat_template);
   } else if (!absl::IsNotFound(chat_template.status())) {
     return chat_template.status();
-  } else {
-    ASSIGN_OR_RETURN(builder.end_text_, EndTokenText(model_dir, *builder.tokenizer_));
   }
-  builder.last_turn_only_ = spec.loss_on == "last_turn";
+  // Needed for texts, and for all records of a model without a template.
+  builder.end_text_ = EndTokenText(model_dir, *builder.tokenizer_);
+  if (builder.template_ == nullptr) RETURN_IF_ERROR(builder.end_text_.status());
+  builder.loss_on_ = spec.loss_on == "last_turn"    ? LossOn::kLastTurn
+                     : spec.loss_on == "all_tokens" ? LossOn::kAllTokens
+                                                    : LossOn::kAllTurns;
   return builder;
 }
 
 absl::StatusOr<RenderedRecord> SampleBuilder::Render(const Record& record) const {
-  return template_ == nullptr ? RenderPlain(record) : RenderChat(record);
+  const bool is_plain = template_ == nullptr || record.format == RecordFormat::kText;
+  return is_plain ? RenderPlain(record) : RenderChat(record);
 }
 
-// The begin token that the tokenizer's post-processor would add stands in the text itself, where it
-// is recognised.
-std::string SampleBuilder::PlainPrompt(const Record& record) const {
-  const TokenId begin = tokenizer_->AddedBeginToken();
-  const std::string begin_text =
-      begin < 0 ? "" : tokenizer_->Decode({begin}, /*skip_special=*/false);
+// The begin tokens that the tokenizer's post-processor would add stand in the text itself, where
+// they are recognised.
+std::string SampleBuilder::BeginText() const {
+  std::string text;
+  for (TokenId begin : tokenizer_->Around().begin) text += tokenizer_->Token(begin);
+  return text;
+}
+
+absl::StatusOr<std::string> SampleBuilder::PlainPrompt(const Record& record) const {
+  if (record.format == RecordFormat::kMessages || record.format == RecordFormat::kConversations) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        RecordFormatName(record.format), " need a chat template, and the model has none"));
+  }
+  if (record.format == RecordFormat::kText)
+    return absl::InvalidArgumentError("a text has no prompt");
   // Instructions are written for a template of their own; a blank line parts them from the answer.
   const char* border = record.format == RecordFormat::kAlpaca ? "\n\n" : "";
-  return absl::StrCat(begin_text, record.messages[0].content, border);
+  return absl::StrCat(BeginText(), record.messages[0].content, border);
 }
 
 absl::StatusOr<RenderedRecord> SampleBuilder::RenderPlain(const Record& record) const {
-  if (record.format == RecordFormat::kMessages) {
-    return absl::InvalidArgumentError("messages need a chat template, and the model has none");
-  }
+  RETURN_IF_ERROR(end_text_.status());
   RenderedRecord rendered;
-  rendered.text = PlainPrompt(record);
-  const size_t begin = rendered.text.size();
-  absl::StrAppend(&rendered.text, record.messages[1].content, end_text_);
+  if (record.format == RecordFormat::kText) {
+    rendered.text = absl::StrCat(BeginText(), record.text, *end_text_);
+    rendered.supervised.push_back({0, rendered.text.size()});
+    return rendered;
+  }
+  ASSIGN_OR_RETURN(rendered.text, PlainPrompt(record));
+  const size_t begin = loss_on_ == LossOn::kAllTokens ? 0 : rendered.text.size();
+  absl::StrAppend(&rendered.text, record.messages[1].content, *end_text_);
   rendered.supervised.push_back({begin, rendered.text.size()});
   return rendered;
 }
 
-absl::StatusOr<std::string> SampleBuilder::RenderTurns(const std::vector<Message>& messages,
-                                                       size_t count, bool prompt) const {
-  const std::vector<Message> turns(messages.begin(),
-                                   messages.begin() + static_cast<ptrdiff_t>(count));
-  ASSIGN_OR_RETURN(RenderedChat chat, template_->Render(turns, prompt));
+absl::StatusOr<std::string> SampleBuilder::RenderTurns(const Record& record, size_t count,
+                                                       bool prompt) const {
+  const absl::Span<const Message> turns = absl::MakeConstSpan(record.messages).first(count);
+  ASSIGN_OR_RETURN(RenderedChat chat, template_->Render(turns, prompt, record.tools));
   return std::move(chat.text);
 }
 
 absl::StatusOr<RenderedRecord> SampleBuilder::RenderChat(const Record& record) const {
-  std::vector<Message> messages = record.messages;
   const int64_t last = record.LastAnswer();
-  if (last >= 0) messages.resize(static_cast<size_t>(last) + 1);
+  const size_t count = last >= 0 && loss_on_ != LossOn::kAllTokens ? static_cast<size_t>(last) + 1
+                                                                   : record.messages.size();
   ASSIGN_OR_RETURN(RenderedChat whole,
-                   template_->Render(messages, /*add_generation_prompt=*/false));
+                   template_->Render(absl::MakeConstSpan(record.messages).first(count),
+                                     /*add_generation_prompt=*/false, record.tools));
   RenderedRecord rendered;
   rendered.text = std::move(whole.text);
+  if (loss_on_ == LossOn::kAllTokens) {
+    rendered.supervised.push_back({0, rendered.text.size()});
+    return rendered;
+  }
+  const bool last_turn_only = loss_on_ == LossOn::kLastTurn;
   if (template_->MarksGeneration()) {
     rendered.supervised = std::move(whole.generation);
-    if (last_turn_only_ && !rendered.supervised.empty()) {
+    if (last_turn_only && !rendered.supervised.empty()) {
       rendered.supervised.erase(rendered.supervised.begin(), rendered.supervised.end() - 1);
     }
     return rendered;
   }
   std::vector<size_t> turns;
-  for (size_t turn = 0; turn < messages.size(); ++turn) {
+  for (size_t turn = 0; turn < count; ++turn) {
     const bool is_last = static_cast<int64_t>(turn) == last;
-    if (is_last || (!last_turn_only_ && messages[turn].role == "assistant")) turns.push_back(turn);
+    if (is_last || (!last_turn_only && record.messages[turn].role == "assistant"))
+      turns.push_back(turn);
   }
   RETURN_IF_ERROR(CheckRenderingCost(turns.size(), rendered.text.size()));
   for (const size_t turn : turns) {
-    ASSIGN_OR_RETURN(const RenderedChat::Range range, FindAnswer(messages, turn, rendered.text));
+    ASSIGN_OR_RETURN(const RenderedChat::Range range,
+                     FindAnswer(record, turn, turn + 1 == count, rendered.text));
     rendered.supervised.push_back(range);
   }
   return rendered;
 }
 
-absl::StatusOr<RenderedChat::Range> SampleBuilder::FindAnswer(const std::vector<Message>& messages,
-                                                              size_t turn,
+absl::StatusOr<RenderedChat::Range> SampleBuilder::FindAnswer(const Record& record, size_t turn,
+                                                              bool is_last,
                                                               const std::string& whole) const {
-  ASSIGN_OR_RETURN(const std::string prompt, RenderTurns(messages, turn, /*prompt=*/true));
-  const bool is_last = turn + 1 == messages.size();
+  ASSIGN_OR_RETURN(const std::string prompt, RenderTurns(record, turn, /*prompt=*/true));
   std::string with_answer = whole;
   if (!is_last) {
-    ASSIGN_OR_RETURN(with_answer, RenderTurns(messages, turn + 1, /*prompt=*/false));
+    ASSIGN_OR_RETURN(with_answer, RenderTurns(record, turn + 1, /*prompt=*/false));
   }
   if (!absl::StartsWith(with_answer, prompt)) {
     return absl::InvalidArgumentError(
@@ -143,7 +165,8 @@ absl::StatusOr<Sample> SampleBuilder::Tokenize(const RenderedRecord& rendered) c
   // See Note [Where the answer is], (b): ends of answers move in front of white space behind a
   // special token.
   std::vector<RenderedChat::Range> ranges = rendered.supervised;
-  const bool marked = template_ != nullptr && template_->MarksGeneration();
+  const bool exact =
+      loss_on_ == LossOn::kAllTokens || (template_ != nullptr && template_->MarksGeneration());
   for (RenderedChat::Range& range : ranges) {
     const std::string_view text = std::string_view(rendered.text).substr(0, range.end);
     const size_t end = jinja::StripRight(text, nullptr).size();
@@ -151,7 +174,7 @@ absl::StatusOr<Sample> SampleBuilder::Tokenize(const RenderedRecord& rendered) c
     const bool ends_special =
         token != encoding.ends.end() && *token == end &&
         tokenizer_->IsSpecial(sample.ids[static_cast<size_t>(token - encoding.ends.begin())]);
-    if (!marked && ends_special) range.end = end;
+    if (!exact && ends_special) range.end = end;
   }
   for (size_t i = 1; i < sample.ids.size(); ++i) {
     sample.supervised[i] = InRanges(encoding.ends[i - 1], ranges);
@@ -160,14 +183,10 @@ absl::StatusOr<Sample> SampleBuilder::Tokenize(const RenderedRecord& rendered) c
 }
 
 absl::StatusOr<std::string> SampleBuilder::RenderPrompt(const Record& record) const {
+  if (template_ == nullptr || record.format == RecordFormat::kText) return PlainPrompt(record);
   const int64_t last = record.LastAnswer();
   if (last < 0) return absl::InvalidArgumentError("the dialogue has no assistant message");
-  if (template_ != nullptr)
-    return RenderTurns(record.messages, static_cast<size_t>(last), /*prompt=*/true);
-  if (record.format == RecordFormat::kMessages) {
-    return absl::InvalidArgumentError("messages need a chat template, and the model has none");
-  }
-  return PlainPrompt(record);
+  return RenderTurns(record, static_cast<size_t>(last), /*prompt=*/true);
 }
 
 }  // namespace dropbp::data

@@ -21,6 +21,7 @@ struct RenderedRecord {
 };
 
 // Note [Where the answer is]
+// Where all tokens carry loss, and in a record that is a text, everything is the answer; else:
 // (a) A template with {% generation %} says itself: its ranges are taken as they are, all of them
 // or the last one. (b) Without the tag, the answer of turn k is what rendering turns 0 to k adds to
 // rendering turns 0 to k - 1 with the
@@ -37,7 +38,8 @@ class SampleBuilder {
  public:
   static absl::StatusOr<SampleBuilder> Load(const std::string& model_dir, const DatasetSpec& spec);
 
-  // Text and ranges of a record. Messages behind the last assistant turn are left out.
+  // Text and ranges of a record. Messages behind the last assistant turn are left out, unless all
+  // tokens carry loss.
   // INVALID_ARGUMENT if the template refuses the dialogue or its renderings are no prefixes of one
   // another.
   absl::StatusOr<RenderedRecord> Render(const Record& record) const;
@@ -52,18 +54,20 @@ class SampleBuilder {
  private:
   SampleBuilder() = default;
 
+  enum class LossOn { kAllTurns, kLastTurn, kAllTokens };
+
   absl::StatusOr<RenderedRecord> RenderPlain(const Record& record) const;
   absl::StatusOr<RenderedRecord> RenderChat(const Record& record) const;
-  absl::StatusOr<RenderedChat::Range> FindAnswer(const std::vector<Message>& messages, size_t turn,
+  absl::StatusOr<RenderedChat::Range> FindAnswer(const Record& record, size_t turn, bool is_last,
                                                  const std::string& whole) const;
-  absl::StatusOr<std::string> RenderTurns(const std::vector<Message>& messages, size_t count,
-                                          bool prompt) const;
-  std::string PlainPrompt(const Record& record) const;
+  absl::StatusOr<std::string> RenderTurns(const Record& record, size_t count, bool prompt) const;
+  absl::StatusOr<std::string> PlainPrompt(const Record& record) const;
+  std::string BeginText() const;
 
   std::unique_ptr<const Tokenizer> tokenizer_;
   std::unique_ptr<const ChatTemplate> template_;  // null: the model has none
-  std::string end_text_;                          // without a template: the end token
-  bool last_turn_only_ = false;
+  absl::StatusOr<std::string> end_text_ = "";     // the end token
+  LossOn loss_on_ = LossOn::kAllTurns;
 };
 
 }  // namespace dropbp::data

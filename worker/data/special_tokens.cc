@@ -47,8 +47,7 @@ absl::StatusOr<std::string> EndTokenText(const std::string& model_dir, const Tok
   if (named != tokens.end() && tokenizer.TokenToId(named->second) >= 0) return named->second;
   const absl::StatusOr<hf::ModelConfig> model = hf::ReadModelConfig(model_dir);
   if (model.ok() && !model->eos_token_ids.empty()) {
-    const std::string text =
-        tokenizer.Decode({static_cast<TokenId>(model->eos_token_ids[0])}, /*skip_special=*/false);
+    const std::string text(tokenizer.Token(static_cast<TokenId>(model->eos_token_ids[0])));
     if (!text.empty()) return text;
   }
   return absl::FailedPreconditionError(absl::StrCat(

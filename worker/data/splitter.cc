@@ -1,11 +1,14 @@
 #include "worker/data/splitter.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "worker/data/code_points.h"
 #include "worker/data/regex.h"
 #include "worker/data/utf8.h"
 #include "worker/data/word_scanner.h"
+#include "worker/hf/json.h"
 
 namespace dropbp::data {
 namespace {
@@ -35,7 +38,8 @@ class Digits : public Splitter {
 
 class RegexMatches : public Splitter {
  public:
-  explicit RegexMatches(std::unique_ptr<const Regex> regex) : regex_(std::move(regex)) {}
+  RegexMatches(std::unique_ptr<const Regex> regex, Between between)
+      : regex_(std::move(regex)), between_(between) {}
 
   absl::Status Split(std::string_view text, size_t offset,
                      std::vector<size_t>& ends) const override {
@@ -47,6 +51,7 @@ class RegexMatches : public Splitter {
     for (size_t from = 0; from < text.size();) {
       ASSIGN_OR_RETURN(const Regex::Match match, regex_->Search(text, from));
       if (!match.found) break;
+      if (match.begin > border && between_ == Between::kRefused) return LeftOver(text, border);
       cut(match.begin);
       cut(match.end);
       from = match.end;
@@ -55,12 +60,52 @@ class RegexMatches : public Splitter {
         from += CharacterBytes(static_cast<unsigned char>(text[from]));
       }
     }
+    if (border < text.size() && between_ == Between::kRefused) return LeftOver(text, border);
     cut(text.size());
     return absl::OkStatus();
   }
 
  private:
+  static absl::Status LeftOver(std::string_view text, size_t position) {
+    return absl::InvalidArgumentError(absl::StrCat("the tokenizer's pattern does not match ",
+                                                   hf::QuoteForError(text.substr(position)),
+                                                   " and would remove it"));
+  }
+
   const std::unique_ptr<const Regex> regex_;
+  const Between between_;
+};
+
+class Occurrences : public Splitter {
+ public:
+  Occurrences(std::string delimiter, Delimiter behavior)
+      : delimiter_(std::move(delimiter)), behavior_(behavior) {}
+
+  absl::Status Split(std::string_view text, size_t offset,
+                     std::vector<size_t>& ends) const override {
+    bool previous_is_match = false;
+    size_t border = 0;  // Everything before belongs to a part.
+    // A part is an occurrence, or what stands between two; `joined`: with the part before it.
+    const auto add = [&](size_t end, bool is_match) {
+      const bool joined =
+          border > 0 && is_match != previous_is_match &&
+          behavior_ == (is_match ? Delimiter::kMergedWithPrevious : Delimiter::kMergedWithNext);
+      if (joined) ends.pop_back();
+      ends.push_back(offset + end);
+      border = end;
+      previous_is_match = is_match;
+    };
+    while (border < text.size()) {
+      const size_t found = std::min(text.find(delimiter_, border), text.size());
+      if (found > border) add(found, false);
+      if (found < text.size()) add(found + delimiter_.size(), true);
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  const std::string delimiter_;
+  const Delimiter behavior_;
 };
 
 class Scanned : public Splitter {
@@ -94,16 +139,23 @@ std::unique_ptr<const Splitter> DigitsSplitter(bool individual_digits) {
   return std::make_unique<Digits>(individual_digits);
 }
 
-absl::StatusOr<std::unique_ptr<const Splitter>> RegexSplitter(std::string_view pattern) {
+absl::StatusOr<std::unique_ptr<const Splitter>> RegexSplitter(std::string_view pattern,
+                                                              Between between) {
   ASSIGN_OR_RETURN(auto regex, Regex::Compile(pattern));
-  return std::make_unique<RegexMatches>(std::move(regex));
+  return std::make_unique<RegexMatches>(std::move(regex), between);
 }
 
-absl::StatusOr<std::unique_ptr<const Splitter>> PatternSplitter(std::string_view pattern) {
+absl::StatusOr<std::unique_ptr<const Splitter>> PatternSplitter(std::string_view pattern,
+                                                                Between between) {
+  // Their alternatives match every character: nothing stands between.
   if (pattern == kGpt2Pattern) return std::make_unique<Scanned>(&ScanGpt2Word);
   if (pattern == kLlama3Pattern) return std::make_unique<Scanned>(&ScanLlama3Word);
   if (pattern == kQwen2Pattern) return std::make_unique<Scanned>(&ScanQwen2Word);
-  return RegexSplitter(pattern);
+  return RegexSplitter(pattern, between);
+}
+
+std::unique_ptr<const Splitter> TextSplitter(std::string text, Delimiter delimiter) {
+  return std::make_unique<Occurrences>(std::move(text), delimiter);
 }
 
 }  // namespace dropbp::data

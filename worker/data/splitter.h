@@ -24,13 +24,27 @@ class Splitter {
 // Digits: every numeric character by itself, or every run of them, apart from what stands between.
 std::unique_ptr<const Splitter> DigitsSplitter(bool individual_digits);
 
-// Split with behaviour Isolated: every match, and what stands between matches. The patterns of
-// GPT-2, Llama-3 and Qwen-2 are recognised by equality and run as hand-written scanners, some ten
-// times as fast; any other pattern runs in Oniguruma.
-absl::StatusOr<std::unique_ptr<const Splitter>> PatternSplitter(std::string_view pattern);
+// What becomes of the text between two matches of a regular expression.
+enum class Between {
+  kKept,     // a piece of its own: behaviour Isolated
+  kRefused,  // INVALID_ARGUMENT: the behaviour would remove it, which no pattern in use lets happen
+};
+
+// The patterns of GPT-2, Llama-3 and Qwen-2 are recognised by equality and run as hand-written
+// scanners, some ten times as fast; any other pattern runs in Oniguruma.
+absl::StatusOr<std::unique_ptr<const Splitter>> PatternSplitter(std::string_view pattern,
+                                                                Between between = Between::kKept);
 
 // The same, always in Oniguruma.
-absl::StatusOr<std::unique_ptr<const Splitter>> RegexSplitter(std::string_view pattern);
+absl::StatusOr<std::unique_ptr<const Splitter>> RegexSplitter(std::string_view pattern,
+                                                              Between between = Between::kKept);
+
+// Which piece an occurrence of a text belongs to.
+enum class Delimiter { kIsolated, kMergedWithPrevious, kMergedWithNext };
+
+// Split at every occurrence of a text (not empty). An occurrence beside another one stays apart
+// from it.
+std::unique_ptr<const Splitter> TextSplitter(std::string text, Delimiter delimiter);
 
 // The patterns that have a scanner.
 extern const std::string_view kGpt2Pattern;

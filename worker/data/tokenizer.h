@@ -1,4 +1,5 @@
-// tokenizer.json: byte-level BPE as Hugging Face tokenizers runs it.
+// A model's tokenizer: byte-pair encoding as Hugging Face tokenizers runs it, or a SentencePiece
+// model.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +22,17 @@ struct Encoding {
   std::vector<size_t> ends;
 };
 
+// Ids that a tokenizer's post-processor puts around a text.
+struct AddedAround {
+  std::vector<TokenId> begin;
+  std::vector<TokenId> end;
+};
+
 // Immutable after loading; safe to share among threads.
 class Tokenizer {
  public:
-  // Loads <model_dir>/tokenizer.json (at most 64 MiB). A component that would change ids and is not
-  // supported is INVALID_ARGUMENT that names it.
+  // Loads <model_dir>/tokenizer.json or, without it, tokenizer.model (at most 64 MiB). A component
+  // that would change ids and is not supported is INVALID_ARGUMENT that names it.
   static absl::StatusOr<std::unique_ptr<const Tokenizer>> Load(const std::string& model_dir);
   virtual ~Tokenizer() = default;
 
@@ -43,10 +50,13 @@ class Tokenizer {
 
   // Id of an added or vocabulary token by its content; -1 if there is none.
   virtual TokenId TokenToId(std::string_view token) const = 0;
+  // A token as it is written: an added token's text, or the vocabulary's spelling; empty if there
+  // is none with this id.
+  virtual std::string_view Token(TokenId id) const = 0;
   // Whether Decode(ids, skip_special) leaves the token out.
   virtual bool IsSpecial(TokenId id) const = 0;
-  // Whether the post-processor puts a begin token before a text; its id, or -1.
-  virtual TokenId AddedBeginToken() const = 0;
+  // What the post-processor puts around a text.
+  virtual const AddedAround& Around() const = 0;
   // One more than the largest id.
   virtual int64_t vocab_size() const = 0;
 };

@@ -11,23 +11,26 @@
 #include "core/base/status.h"
 #include "worker/data/added_tokens.h"
 #include "worker/data/bpe.h"
-#include "worker/data/splitter.h"
+#include "worker/data/components_json.h"
 
 namespace dropbp::data {
 
 struct TokenizerParts {
-  bool nfc = false;  // normalizer
-  std::vector<std::unique_ptr<const Splitter>>
-      splitters;  // pre_tokenizer, before bytes become characters
-  BpeParts bpe;   // model
+  Normalizer normalizer;
+  PreTokenizer pre_tokenizer;
+  BpeParts bpe;                                          // model
   absl::flat_hash_map<std::string, TokenId> vocabulary;  // model: tokens as they are written
   std::vector<AddedToken> added;                         // added_tokens, in the order of the file
-  TokenId begin_token = -1;                              // post_processor
+  AddedAround around;                                    // post_processor
+  TokenDecoder decoder;
 };
 
 // Parses the text of a tokenizer.json. INVALID_ARGUMENT names the component or token, what was
 // found and what is supported. Components without influence on ids (truncation and padding, which
 // callers do themselves) are not read.
 absl::StatusOr<TokenizerParts> ParseTokenizerJson(std::string_view text);
+
+// The tokenizer that these parts make.
+std::unique_ptr<const Tokenizer> MakeTokenizer(TokenizerParts parts);
 
 }  // namespace dropbp::data

@@ -20,6 +20,10 @@ struct JsonLimits {
 // skipped). The caller bounds the size of `text`.
 absl::StatusOr<nlohmann::json> ParseJson(std::string_view text, const JsonLimits& limits = {});
 
+// The same with keys of objects in the order of the text.
+absl::StatusOr<nlohmann::ordered_json> ParseOrderedJson(std::string_view text,
+                                                        const JsonLimits& limits = {});
+
 // Position and reason out of a message of the JSON library, without its prefix and cut to a
 // readable length.
 std::string DescribeJsonError(std::string_view library_message);
@@ -29,5 +33,6 @@ std::string QuoteForError(std::string_view text, size_t max_bytes = 80);
 
 // What a value is, for an error message: its type, and the value itself where that is short.
 std::string DescribeJson(const nlohmann::json& value);
+std::string DescribeJson(const nlohmann::ordered_json& value);
 
 }  // namespace dropbp::hf

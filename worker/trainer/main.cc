@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "worker/trainer/generate/verbs.h"
+#include "worker/trainer/inspect/verbs.h"
 #include "worker/trainer/run_verb.h"
 
 namespace {
@@ -14,6 +15,8 @@ constexpr char kUsage[] =
     "usage: dropbp-trainer VERB [options]\n"
     "  generate   answer one prompt\n"
     "  evaluate   answer every record of a data file and compare\n"
+    "  tokenize   print the token ids of lines, or the text of ids\n"
+    "  preview    show what the loss sees of a job's data\n"
     "  run        train one rank of a job; started by dropbp-worker\n"
     "dropbp-trainer VERB --help tells the options of a verb.\n";
 
@@ -34,6 +37,8 @@ int main(int argc, char** argv) {
   if (verb == "run") return dropbp::trainer::RunTrain(argc - 1, argv + 1);
   if (verb == "generate") return dropbp::trainer::RunGenerate(argc - 1, argv + 1);
   if (verb == "evaluate") return dropbp::trainer::RunEvaluate(argc - 1, argv + 1);
+  if (verb == "tokenize") return dropbp::trainer::RunTokenize(argc - 1, argv + 1);
+  if (verb == "preview") return dropbp::trainer::RunPreview(argc - 1, argv + 1);
   if (verb == "--version") return std::puts("dropbp-trainer " DROPBP_VERSION) < 0;
   if (verb == "--help" || verb == "-h") return std::fputs(kUsage, stdout) < 0;
   std::fprintf(stderr, "dropbp-trainer: no verb \"%s\".\n%s", argc > 1 ? argv[1] : "", kUsage);

@@ -113,9 +113,11 @@ TEST(JobSpecProtoTest, BringsListsAndLabelsThereAndBack) {
   JobSpec spec;
   spec.lora.target_modules = {"q_proj", "v_proj"};
   spec.labels = {{"team", "nlp"}, {"run", "7"}};
+  spec.dataset.fields = {{"prompt", "question"}};
   const JobSpec back = ThereAndBack(spec);
   EXPECT_THAT(back.lora.target_modules, ElementsAre("q_proj", "v_proj"));
   EXPECT_EQ(back.labels, spec.labels);
+  EXPECT_EQ(back.dataset.fields, spec.dataset.fields);
 }
 
 TEST(JobSpecProtoTest, WritesEveryFieldOfADefaultSpec) {

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "worker/trainer/model/adapter_files.h"
@@ -28,8 +29,10 @@ absl::StatusOr<LoadedModel> LoadModel(const ModelFlags& flags) {
 absl::StatusOr<std::vector<data::TokenId>> EncodePrompt(const data::Tokenizer& tokenizer,
                                                         const std::string& text) {
   ASSIGN_OR_RETURN(std::vector<data::TokenId> ids, tokenizer.Encode(text));
-  const data::TokenId begin = tokenizer.AddedBeginToken();
-  if (begin >= 0 && (ids.empty() || ids.front() != begin)) ids.insert(ids.begin(), begin);
+  const std::vector<data::TokenId>& begin = tokenizer.Around().begin;
+  const bool has_begin =
+      ids.size() >= begin.size() && std::equal(begin.begin(), begin.end(), ids.begin());
+  if (!has_begin) ids.insert(ids.begin(), begin.begin(), begin.end());
   if (ids.empty()) return absl::InvalidArgumentError("the prompt is empty");
   return ids;
 }

@@ -180,6 +180,14 @@ TEST(ValidateJobSpecTest, WantsTargetModulesThatMakeSenseTogether) {
   EXPECT_THAT(ValidateJobSpec(spec), IsEmpty());
 }
 
+TEST(ValidateJobSpecTest, KnowsTheFieldsOfData) {
+  JobSpec spec = LegalSpec();
+  spec.dataset.fields = {{"prompt", "question"}, {"completion", ""}, {"answer", "a"}};
+  EXPECT_THAT(ValidateJobSpec(spec),
+              ElementsAre(Breaks("dataset.fields", "key \"answer\", legal is messages"),
+                          Breaks("dataset.fields.completion", "a name of 1 to 128 bytes")));
+}
+
 TEST(ValidateJobSpecTest, BoundsLabels) {
   JobSpec spec = LegalSpec();
   spec.labels = {{"team", "nlp research"}, {"bad key", "x"}, {"long", std::string(129, 'x')}};

@@ -20,7 +20,8 @@ TEST(SetJobFieldTest, SetsEveryKindOfField) {
   JobFile job;
   for (const char* assignment :
        {"name=run-2", "dataset.file=a=b.jsonl", "training.steps=20", "training.learning_rate=3e-5",
-        "method=full", "lora.target_modules=q_proj,v_proj", "labels.team=nlp"}) {
+        "method=full", "lora.target_modules=q_proj,v_proj", "labels.team=nlp",
+        "dataset.fields.prompt=question"}) {
     EXPECT_TRUE(SetJobField(assignment, job).ok()) << assignment;
   }
   EXPECT_EQ(job.name, "run-2");
@@ -30,6 +31,7 @@ TEST(SetJobFieldTest, SetsEveryKindOfField) {
   EXPECT_EQ(job.spec.method, "full");
   EXPECT_THAT(job.spec.lora.target_modules, ElementsAre("q_proj", "v_proj"));
   EXPECT_THAT(job.spec.labels, ElementsAre(std::pair("team", "nlp")));
+  EXPECT_THAT(job.spec.dataset.fields, ElementsAre(std::pair("prompt", "question")));
 }
 
 TEST(SetJobFieldTest, SaysWhatIsWrong) {

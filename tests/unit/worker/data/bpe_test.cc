@@ -21,7 +21,8 @@ BpeParts Parts(const std::vector<std::string>& tokens,
     const TokenId result =
         parts.vocabulary.emplace(left + right, static_cast<TokenId>(parts.vocabulary.size()))
             .first->second;
-    parts.merges.push_back({parts.vocabulary.at(left), parts.vocabulary.at(right), result});
+    parts.merges.push_back({parts.vocabulary.at(left), parts.vocabulary.at(right), result,
+                            static_cast<int32_t>(parts.merges.size())});
   }
   return parts;
 }
@@ -75,6 +76,33 @@ TEST(BpeTest, MergesWordsOfEveryLengthByTheDefinition) {
     for (size_t length = 1 + random() % 150; word.size() < length;)
       word += static_cast<char>('a' + random() % 3);
     ASSERT_EQ(Encode(bpe, word), EncodeByDefinition(parts, word)) << word;
+  }
+}
+
+// Tokens of characters and of pairs that reach across what would be words.
+TEST(BpeTest, CutsTextsOnlyWhereNoMergeReachesAcross) {
+  BpeParts parts = Parts({"a", "b", "_", "\u00e9"}, {{"a", "b"},
+                                                     {"_", "a"},
+                                                     {"b", "_"},
+                                                     {"_", "_"},
+                                                     {"ab", "_"},
+                                                     {"_a", "b"},
+                                                     {"\u00e9", "a"},
+                                                     {"__", "__"}});
+  parts.characters = true;
+  const Bpe whole(parts);  // without tokens of bytes there are no cuts
+  for (int byte = 0; byte < 256; ++byte) {
+    const TokenId id = static_cast<TokenId>(parts.vocabulary.size());
+    parts.vocabulary.emplace("<byte " + std::to_string(byte) + ">", id);
+    parts.byte_fallback.push_back(id);
+  }
+  const Bpe cut(parts);
+  const std::string characters[] = {"a", "b", "_", "\u00e9"};
+  std::mt19937 random(5);
+  for (int i = 0; i < 3000; ++i) {
+    std::string text;
+    for (size_t length = 1 + random() % 60; text.size() < length;) text += characters[random() % 4];
+    ASSERT_EQ(Encode(cut, text), Encode(whole, text)) << text;
   }
 }
 

@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "absl/strings/str_cat.h"
+#include "core/base/files.h"
 #include "tests/unit/worker/data/tiny_model.h"
 
 namespace dropbp::data {
@@ -124,6 +127,130 @@ TEST_F(DatasetTest, WritesPromptCompletionAndEndWithoutATemplate) {
               HasSubstr("messages need a chat template, and the model has none"));
 }
 
+TEST_F(DatasetTest, ReadsConversationsByTheRolesOfTheirSpeakers) {
+  const TokenizedDataset dataset = MustLoad(
+      R"({"system":"s","conversations":[{"from":"human","value":"a"},{"from":"gpt","value":"b"}]})");
+  EXPECT_EQ(Marked(dataset.samples[0]),
+            "<|start|>system\ns<|end|>\n<|start|>user\na<|end|>\n<|start|>assistant\n[b<|end|>]\n");
+  EXPECT_EQ(dataset.report.format, "conversations");
+  EXPECT_THAT(ErrorOf(R"({"conversations":[{"from":"narrator","value":"a"}]})"),
+              HasSubstr("conversations[0].from is \"narrator\", legal are human, gpt"));
+}
+
+TEST_F(DatasetTest, LearnsTextsWholeWithTheirEnd) {
+  const TokenizedDataset dataset = MustLoad(R"({"text":"abc"})");
+  // Nothing predicts the first token.
+  EXPECT_EQ(Marked(dataset.samples[0]), "a[bc</s>]");
+  EXPECT_EQ(dataset.report.format, "text");
+}
+
+TEST_F(DatasetTest, PutsLossOnAllTokensIfAsked) {
+  spec_.loss_on = "all_tokens";
+  EXPECT_EQ(Marked(MustLoad(R"({"messages":[{"role":"user","content":"a"}]})").samples[0]),
+            "<|start|>[user\na<|end|>\n]");
+  WriteTinyModel(folder_, "");
+  EXPECT_EQ(Marked(MustLoad(R"({"prompt":"2+","completion":"4"})").samples[0]), "2[+4</s>]");
+}
+
+TEST_F(DatasetTest, TakesOtherNamesOfFields) {
+  spec_.fields = {{"prompt", "question"}, {"completion", "answer"}};
+  EXPECT_EQ(Marked(MustLoad(R"({"question":"p","answer":"c","prompt":7})").samples[0]),
+            "<|start|>user\np<|end|>\n<|start|>assistant\n[c<|end|>]\n");
+  spec_.fields = {{"messages", "chat"}, {"role", "who"}, {"content", "what"}};
+  EXPECT_EQ(
+      Marked(MustLoad(R"({"chat":[{"who":"user","what":"p"},{"who":"assistant","what":"c"}]})")
+                 .samples[0]),
+      "<|start|>user\np<|end|>\n<|start|>assistant\n[c<|end|>]\n");
+  EXPECT_THAT(ErrorOf(R"({"chat":[{"who":"user"}]})"), HasSubstr("chat[0].what is missing"));
+}
+
+TEST_F(DatasetTest, RemovesSamplesThatAreTheSameIfAsked) {
+  const std::string data =
+      "{\"prompt\":\"a\",\"completion\":\"b\"}\n{\"prompt\":\"a\",\"completion\":\"c\"}\n"
+      "{\"completion\":\"b\",\"prompt\":\"a\",\"id\":3}";
+  EXPECT_EQ(MustLoad(data).samples.size(), 3u);
+  spec_.duplicates = "remove";
+  const TokenizedDataset dataset = MustLoad(data);
+  EXPECT_EQ(dataset.samples.size(), 2u);
+  EXPECT_EQ(dataset.report.duplicates, 1);
+}
+
+TEST_F(DatasetTest, GivesTheTemplateToolsAndAllKeysOfMessages) {
+  WriteTinyModel(folder_,
+                 "{{ tools | tojson if tools else '' }}{% for m in messages %}<{{ m.role }}>"
+                 "{{ m.content if m.content is not none }}"
+                 "{% if m.tool_calls %}{{ m.tool_calls | tojson }}{% endif %}{% endfor %}"
+                 "{% if add_generation_prompt %}<assistant>{% endif %}");
+  EXPECT_EQ(
+      Marked(MustLoad(R"({"tools":[{"b":1,"a":2.50}],"messages":[{"role":"user","content":"x"},)"
+                      R"({"role":"assistant","content":null,"tool_calls":[{"z":[true,null]}]}]})")
+                 .samples[0]),
+      "[{\"b\": 1, \"a\": 2.5}]<user>x<assistant>[[{\"z\": [true, null]}]]");
+}
+
+// A file in the agent's cache of data sets, named by its content.
+class CachedDatasetTest : public DatasetTest {
+ protected:
+  void SetUp() override {
+    DatasetTest::SetUp();
+    spec_.artifact = std::string(64, 'a');
+  }
+  absl::StatusOr<TokenizedDataset> LoadCached() {
+    return LoadDataset(cache_.path() + "/" + spec_.artifact, spec_, folder_.path());
+  }
+  // The one file beside the data.
+  std::string CacheFile() {
+    for (const auto& entry : std::filesystem::directory_iterator(cache_.path())) {
+      if (entry.path().filename() != spec_.artifact) return entry.path();
+    }
+    return "";
+  }
+
+  TemporaryFolder cache_;
+};
+
+TEST_F(CachedDatasetTest, IsTokenisedOnce) {
+  cache_.Write(spec_.artifact, std::string(kDialogue) + "\n" + kDialogue);
+  const auto first = LoadCached();
+  ASSERT_TRUE(first.ok()) << first.status();
+  cache_.Write(spec_.artifact, "this would be refused");
+  const auto again = LoadCached();
+  ASSERT_TRUE(again.ok()) << again.status();
+  ASSERT_EQ(again->samples.size(), 2u);
+  EXPECT_EQ(again->samples[1].ids, first->samples[1].ids);
+  EXPECT_EQ(again->samples[1].supervised, first->samples[1].supervised);
+  EXPECT_EQ(again->samples[1].line, 2);
+  EXPECT_EQ(again->report.supervised_tokens, first->report.supervised_tokens);
+  EXPECT_EQ(again->report.format, "messages");
+}
+
+TEST_F(CachedDatasetTest, IsTokenisedAgainForOtherSettingsOrAnotherTokenizer) {
+  cache_.Write(spec_.artifact, kDialogue);
+  ASSERT_TRUE(LoadCached().ok());
+  spec_.loss_on = "last_turn";
+  EXPECT_EQ(LoadCached()->report.supervised_tokens, 2);
+  WriteTinyModel(folder_, kTinyChatTemplate, TinyTokenizer({{"u", "s"}}));
+  EXPECT_EQ(LoadCached()->samples[0].ids[1], 256) << "us of user";
+}
+
+TEST_F(CachedDatasetTest, IsTokenisedAgainIfAnyByteOfTheCacheIsWrong) {
+  cache_.Write(spec_.artifact, kDialogue);
+  ASSERT_TRUE(LoadCached().ok());
+  const std::string path = CacheFile();
+  const std::string name = std::filesystem::path(path).filename();
+  const std::string whole = *ReadFile(path, 1 << 20);
+  cache_.Write(spec_.artifact, "this would be refused");
+  ASSERT_TRUE(LoadCached().ok());
+  for (size_t i = 0; i < whole.size(); i += 7) {
+    std::string wrong = whole;
+    wrong[i] = static_cast<char>(wrong[i] ^ 1);
+    cache_.Write(name, wrong);
+    EXPECT_FALSE(LoadCached().ok()) << "byte " << i;
+  }
+  cache_.Write(name, whole.substr(0, whole.size() / 2));
+  EXPECT_FALSE(LoadCached().ok());
+}
+
 TEST_F(DatasetTest, ToleratesWhatEditorsAndOtherSystemsWrite) {
   const TokenizedDataset dataset = MustLoad(
       "\xef\xbb\xbf{\"prompt\":\"a\",\"completion\":\"b\"}\r\n\r\n  "
@@ -241,7 +368,7 @@ std::vector<Hostile> HostileFiles() {
       {"OnlyABom", "\xef\xbb\xbf", "the file has no records"},
       {"NotJson", "hello", "data.jsonl:1: column 1"},
       {"CutJson", "{\"prompt\": \"a", "data.jsonl:1: column"},
-      {"List", "[1]", "data.jsonl:1: found a list of 1, legal is an object"},
+      {"List", "[[1]]", "data.jsonl:1: found a list of 1, legal is an object"},
       {"Number", good + "3", "data.jsonl:2: found 3"},
       {"PrettyPrinted", "{\n\"prompt\": \"a\"\n}", "data.jsonl:1: "},
       {"TwoValues", "{} {}", "expected end of input"},
@@ -263,10 +390,12 @@ std::vector<Hostile> HostileFiles() {
       {"RoleIsEmpty", R"({"messages":[{"role":"","content":"a"}]})", "messages[0].role is \"\""},
       {"ContentIsAList", R"({"messages":[{"role":"user","content":[{"type":"text"}]}]})",
        "messages[0].content is a list of 1, legal is text"},
-      {"ToolCalls", R"({"messages":[{"role":"assistant","content":"","tool_calls":[{"id":1}]}]})",
-       "messages[0].tool_calls is not supported"},
-      {"Tools", R"({"messages":[{"role":"user","content":"a"}],"tools":[{}]})",
-       "tools is not supported"},
+      {"ContentIsNull", R"({"messages":[{"role":"user","content":null}]})",
+       "messages[0].content is null, legal is text"},
+      {"ToolsIsText", R"({"messages":[{"role":"user","content":"a"}],"tools":"f"})",
+       "tools is \"f\", legal is a list of objects"},
+      {"HugeNumber", R"({"messages":[{"role":"user","content":"a","id":18446744073709551615}]})",
+       "messages[0].id: 18446744073709551615 does not fit 64 bits"},
       {"KeyTwice", R"({"prompt":"a","prompt":"b","completion":"c"})",
        "the key \"prompt\" occurs twice"},
       {"InvalidUtf8", good + "{\"prompt\":\"\xc3\x28\",\"completion\":\"b\"}",

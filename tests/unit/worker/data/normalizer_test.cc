@@ -1,5 +1,6 @@
 #include "worker/data/normalizer.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace dropbp::data {
@@ -24,6 +25,15 @@ TEST(NormalizerTest, OrdersMarksAcrossAWholeRun) {
   EXPECT_EQ(normalized->text, "\u1e09");
 }
 
+TEST(NormalizerTest, LeavesMarksThatAreNewerThanTheReferenceWhereTheyAre) {
+  // U+09FE would move behind U+093C, and U+11935 with U+11930 compose.
+  EXPECT_EQ(NormalizeNfc("a\u09fe\u093c")->text, "a\u09fe\u093c");
+  EXPECT_EQ(NormalizeNfc("\U00011935\U00011930")->text, "\U00011935\U00011930");
+  EXPECT_EQ(NormalizeNfc("\u09fe")->text, "\u09fe");
+  EXPECT_EQ(NormalizeNfc("\u09fee\u0301")->text, "\u09fe\u00e9");
+  EXPECT_EQ(NormalizeNfc("\u09fe\u0301\u0327\u09fe")->text, "\u09fe\u0327\u0301\u09fe");
+}
+
 TEST(NormalizerTest, LeavesTextInFormCAlone) {
   for (const std::string text : {"", "plain", "\u00e9t\u00e9", "\u4e2d", "a\u0300\u4e2d"}) {
     const auto normalized = NormalizeNfc(text);
@@ -31,6 +41,20 @@ TEST(NormalizerTest, LeavesTextInFormCAlone) {
     EXPECT_EQ(normalized->OriginalOffset(normalized->text.size()), text.size());
   }
   EXPECT_EQ(NormalizeNfc("\u00e9t\u00e9")->text, "\u00e9t\u00e9");
+}
+
+TEST(NormalizerTest, MapsThroughAChainOfSteps) {
+  Normalizer normalizer;
+  normalizer.Add(Normalizer::Prepend{"_"});
+  normalizer.Add(Normalizer::Replace{" ", "__"});
+  const auto steps = normalizer.Apply("a  b");
+  ASSERT_TRUE(steps.ok());
+  EXPECT_EQ(steps->back().text, "_a____b");
+  std::vector<size_t> ends = {0, 1, 2, 4, 6, 7};
+  for (auto step = steps->rbegin(); step != steps->rend(); ++step)
+    step->MapToOriginal(absl::MakeSpan(ends));
+  EXPECT_THAT(ends, testing::ElementsAre(0, 0, 1, 2, 3, 4));
+  EXPECT_EQ(normalizer.Apply("")->back().text, "");
 }
 
 }  // namespace

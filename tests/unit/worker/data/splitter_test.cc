@@ -81,6 +81,24 @@ TEST(SplitterTest, KeepsWhatStandsBetweenMatches) {
   EXPECT_THAT(Pieces(**RegexSplitter("x*"), "a\u00e9c"), ElementsAre("a", "\u00e9", "c"));
 }
 
+TEST(SplitterTest, RefusesToRemoveWhatStandsBetweenMatches) {
+  const auto splitter = *RegexSplitter("b+|c", Between::kRefused);
+  EXPECT_THAT(Pieces(*splitter, "bbc"), ElementsAre("bb", "c"));
+  std::vector<size_t> ends;
+  EXPECT_THAT(splitter->Split("bbac", 0, ends).message(), HasSubstr("does not match \"ac\""));
+  EXPECT_THAT(splitter->Split("bba", 0, ends).message(), HasSubstr("does not match \"a\""));
+}
+
+TEST(SplitterTest, CutsAtATextAndKeepsItBySide) {
+  const auto pieces = [](Delimiter delimiter, std::string_view text) {
+    return Pieces(*TextSplitter("_", delimiter), text);
+  };
+  EXPECT_THAT(pieces(Delimiter::kIsolated, "a__b_"), ElementsAre("a", "_", "_", "b", "_"));
+  EXPECT_THAT(pieces(Delimiter::kMergedWithPrevious, "_a__b_"), ElementsAre("_", "a_", "_", "b_"));
+  EXPECT_THAT(pieces(Delimiter::kMergedWithNext, "_a__b_"), ElementsAre("_a", "_", "_b", "_"));
+  EXPECT_THAT(pieces(Delimiter::kIsolated, ""), ElementsAre());
+}
+
 TEST(SplitterTest, RefusesPatternsThatDoNotCompile) {
   EXPECT_THAT(RegexSplitter("(a").status().message(),
               HasSubstr("end pattern with unmatched parenthesis"));

@@ -45,21 +45,25 @@ TEST(TokenizerTest, ReadsAModelWithoutATypeAndWithoutOptionalParts) {
   EXPECT_THAT(Ids(tokenizer, "a"), ElementsAre('a'));
 }
 
-TEST(TokenizerTest, KnowsTheBeginToken) {
+TEST(TokenizerTest, KnowsTheTokensAroundAText) {
   json tokenizer = TinyTokenizer();
-  EXPECT_EQ((*LoadTokenizer(tokenizer.dump()))->AddedBeginToken(), -1);
+  EXPECT_THAT((*LoadTokenizer(tokenizer.dump()))->Around().begin, ElementsAre());
   const json single = {{{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}},
-                       {{"Sequence", {{"id", "A"}, {"type_id", 0}}}}};
+                       {{"Sequence", {{"id", "A"}, {"type_id", 0}}}},
+                       {{"SpecialToken", {{"id", "</s>"}, {"type_id", 0}}}}};
   tokenizer["post_processor"] = {
       {"type", "Sequence"},
       {"processors",
        {{{"type", "ByteLevel"}},
         {{"type", "TemplateProcessing"},
          {"single", single},
-         {"special_tokens", {{"<s>", {{"id", "<s>"}, {"ids", {kBegin}}, {"tokens", {"<s>"}}}}}}}}}};
+         {"special_tokens",
+          {{"<s>", {{"id", "<s>"}, {"ids", {kBegin}}, {"tokens", {"<s>"}}}},
+           {"</s>", {{"id", "</s>"}, {"ids", {kEnd}}, {"tokens", {"</s>"}}}}}}}}}};
   const auto loaded = LoadTokenizer(tokenizer.dump());
   ASSERT_TRUE(loaded.ok()) << loaded.status();
-  EXPECT_EQ((*loaded)->AddedBeginToken(), kBegin);
+  EXPECT_THAT((*loaded)->Around().begin, ElementsAre(kBegin));
+  EXPECT_THAT((*loaded)->Around().end, ElementsAre(kEnd));
   EXPECT_THAT(*(*loaded)->Encode("a"), ElementsAre('a')) << "added by the caller, not by Encode";
 }
 
@@ -79,6 +83,106 @@ TEST(TokenizerTest, TellsWhereTokensLieInTheText) {
   const auto encoding = (*loaded)->EncodeWithOffsets("hi<s>e\u0301x");
   ASSERT_TRUE(encoding.ok());
   EXPECT_THAT(encoding->ends, ElementsAre(2, 5, 8, 8, 9));
+}
+
+// A model of characters: <unk> <s> </s>, 256 bytes, then "_" as U+2581, h, i, and what merges make.
+json CharacterTokenizer(const std::vector<std::pair<std::string, std::string>>& merges = {
+                            {"h", "i"}}) {
+  json vocab = {{"<unk>", 0}, {"<s>", 1}, {"</s>", 2}};
+  for (int byte = 0; byte < 256; ++byte) {
+    char token[8];
+    std::snprintf(token, sizeof(token), "<0x%02X>", byte);
+    vocab[token] = byte + 3;
+  }
+  for (const char* character : {"\u2581", "h", "i"}) vocab[character] = vocab.size();
+  json list = json::array();
+  for (const auto& [left, right] : merges) {
+    vocab[left + right] = vocab.size();
+    list.push_back({left, right});
+  }
+  json added = json::array();
+  for (int id = 0; id < 3; ++id) {
+    added.push_back({{"id", id},
+                     {"content", id == 0   ? "<unk>"
+                                 : id == 1 ? "<s>"
+                                           : "</s>"},
+                     {"special", true}});
+  }
+  const json pattern = {{"String", "\u2581"}};
+  return {{"added_tokens", added},
+          {"normalizer",
+           {{"type", "Sequence"},
+            {"normalizers",
+             {{{"type", "Prepend"}, {"prepend", "\u2581"}},
+              {{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", "\u2581"}}}}}},
+          {"pre_tokenizer", nullptr},
+          {"post_processor", nullptr},
+          {"decoder",
+           {{"type", "Sequence"},
+            {"decoders",
+             {{{"type", "Replace"}, {"pattern", pattern}, {"content", " "}},
+              {{"type", "ByteFallback"}},
+              {{"type", "Fuse"}},
+              {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}}}}}},
+          {"model",
+           {{"type", "BPE"},
+            {"unk_token", "<unk>"},
+            {"fuse_unk", true},
+            {"byte_fallback", true},
+            {"vocab", vocab},
+            {"merges", list}}}};
+}
+
+json MetaspaceTokenizer(const char* scheme, bool split) {
+  json tokenizer = CharacterTokenizer();
+  tokenizer["normalizer"] = nullptr;
+  tokenizer["pre_tokenizer"] = {{"type", "Metaspace"},
+                                {"replacement", "\u2581"},
+                                {"prepend_scheme", scheme},
+                                {"split", split}};
+  return tokenizer;
+}
+
+constexpr TokenId kSpaceId = 259;
+constexpr TokenId kHi = 262;
+
+TEST(TokenizerTest, PutsASpaceBeforeEveryTextBetweenSpecialTokens) {
+  EXPECT_THAT(Ids(CharacterTokenizer(), "hi<s>hi hi"),
+              ElementsAre(kSpaceId, kHi, 1, kSpaceId, kHi, kSpaceId, kHi));
+}
+
+TEST(TokenizerTest, PutsASpaceOnlyWhereTheSchemeSaysSo) {
+  EXPECT_THAT(Ids(MetaspaceTokenizer("first", false), "hi<s>hi"),
+              ElementsAre(kSpaceId, kHi, 1, kHi));
+  EXPECT_THAT(Ids(MetaspaceTokenizer("first", false), "<s>hi"), ElementsAre(1, kHi));
+  EXPECT_THAT(Ids(MetaspaceTokenizer("first", true), " hi"), ElementsAre(kSpaceId, kHi));
+  EXPECT_THAT(Ids(MetaspaceTokenizer("always", true), "<s>hi"), ElementsAre(1, kSpaceId, kHi));
+  EXPECT_THAT(Ids(MetaspaceTokenizer("never", true), "hi hi"), ElementsAre(kHi, kSpaceId, kHi));
+}
+
+TEST(TokenizerTest, FallsBackToTheBytesOfACharacter) {
+  const auto tokenizer = *LoadTokenizer(CharacterTokenizer().dump());
+  const auto encoding = tokenizer->EncodeWithOffsets("hi\u00e9 i");
+  ASSERT_TRUE(encoding.ok());
+  EXPECT_THAT(encoding->ids,
+              ElementsAre(kSpaceId, kHi, 3 + 0xc3, 3 + 0xa9, kSpaceId, kSpaceId + 2));
+  EXPECT_THAT(encoding->ends, ElementsAre(0, 2, 3, 4, 5, 6));
+  EXPECT_EQ(tokenizer->Decode(encoding->ids, false), "hi\u00e9 i");
+  EXPECT_EQ(tokenizer->Decode({kHi, 3 + 0xc3, kHi, 3 + 0xc3, 3 + 0xc3}, false),
+            "hi\uFFFDhi\uFFFD\uFFFD")
+      << "one for each byte that is no text";
+}
+
+TEST(TokenizerTest, MergesAcrossWordsWhereTheVocabularyDoes) {
+  const json tokenizer = CharacterTokenizer({{"i", "\u2581"}, {"i\u2581", "h"}});
+  EXPECT_THAT(Ids(tokenizer, "i h"), ElementsAre(kSpaceId, kHi + 1));
+  EXPECT_THAT(Ids(tokenizer, "h h"), ElementsAre(kSpaceId, kSpaceId + 1, kSpaceId, kSpaceId + 1));
+}
+
+TEST(TokenizerTest, TakesOneUnknownTokenForARunOfUnknownCharacters) {
+  json tokenizer = CharacterTokenizer();
+  tokenizer["model"]["byte_fallback"] = false;
+  EXPECT_THAT(Ids(tokenizer, "hxyi"), ElementsAre(kSpaceId, kSpaceId + 1, 0, kSpaceId + 2));
 }
 
 TEST(TokenizerTest, DecodesBytesThatAreNoTextToTheReplacementCharacter) {
@@ -168,8 +272,18 @@ std::vector<Hostile> HostileFiles() {
        }),
        "\"ih\" is not in the vocabulary"},
       {"Dropout", Changed([](json& t) { t["model"]["dropout"] = 0.1; }), "dropout is 0.1"},
-      {"ByteFallback", Changed([](json& t) { t["model"]["byte_fallback"] = true; }),
-       "byte_fallback is true"},
+      {"ByteFallback", Changed([](json& t) {
+         t["model"]["byte_fallback"] = true;
+         t["model"]["vocab"].erase("a");
+       }),
+       "byte_fallback is true in a byte-level model that has no token for the byte 97"},
+      {"ByteFallbackWithoutBytes",
+       [] {
+         json t = CharacterTokenizer();
+         t["model"]["vocab"].erase("<0x0A>");
+         return t.dump();
+       }(),
+       "byte_fallback needs the tokens <0x00> to <0xFF>, and the vocabulary has no <0x0A>"},
       {"Prefix", Changed([](json& t) { t["model"]["continuing_subword_prefix"] = "##"; }),
        "continuing_subword_prefix is \"##\""},
       {"Suffix", Changed([](json& t) { t["model"]["end_of_word_suffix"] = "</w>"; }),
@@ -183,20 +297,35 @@ std::vector<Hostile> HostileFiles() {
       {"Metaspace", Changed([](json& t) {
          t["pre_tokenizer"] = {{"type", "Metaspace"}};
        }),
-       "pre_tokenizer \"Metaspace\" is not supported"},
-      {"NoPreTokenizer", Changed([](json& t) { t["pre_tokenizer"] = nullptr; }),
-       "pre_tokenizer is missing"},
+       "pre_tokenizer Metaspace: replacement is missing"},
+      {"MetaspaceScheme", Changed([](json& t) {
+         t["pre_tokenizer"] = {
+             {"type", "Metaspace"}, {"replacement", "_"}, {"prepend_scheme", "last"}};
+       }),
+       "prepend_scheme is \"last\""},
+      {"Whitespace", Changed([](json& t) {
+         t["pre_tokenizer"] = {{"type", "Whitespace"}};
+       }),
+       "pre_tokenizer \"Whitespace\" is not supported"},
+      {"ReplaceByRegex", Changed([](json& t) {
+         t["normalizer"] = {{"type", "Replace"}, {"pattern", {{"Regex", " +"}}}, {"content", "_"}};
+       }),
+       "normalizer Replace: supported is a pattern of the kind {\"String\": text}"},
+      {"StripOfTwo", Changed([](json& t) {
+         t["decoder"] = {{"type", "Strip"}, {"content", "ab"}, {"start", 1}, {"stop", 0}};
+       }),
+       "decoder Strip: content is not one character"},
       {"PrefixSpace", Changed([](json& t) { t["pre_tokenizer"]["add_prefix_space"] = true; }),
        "add_prefix_space is true"},
       {"SplitOfText", Changed([](json& t) {
-         t["pre_tokenizer"] = Split({{"String", " "}});
+         t["pre_tokenizer"] = Split({{"Glob", " "}});
        }),
        "supported is a pattern of the kind"},
       {"SplitRemoved", Changed([](json& t) {
          t["pre_tokenizer"] = Split({{"Regex", "a"}});
          t["pre_tokenizer"]["pretokenizers"][0]["behavior"] = "Removed";
        }),
-       "behavior is \"Removed\""},
+       "behavior is \"Removed\"; supported"},
       {"BrokenRegex", Changed([](json& t) {
          t["pre_tokenizer"] = Split({{"Regex", "(["}});
        }),
