@@ -32,10 +32,10 @@
 namespace dropbp {
 
 // Keep rates that rise with height h in (0, 1) as h^a, with a such that their mean is 1 - target,
-// as nearly as whole layers in a block of `rows` rows allow: a is about target / (1 - target).
-// Every layer is trained now and then. Both units of a layer have one rate. `rows`: a multiple of
-// `groups`. INVALID_ARGUMENT for a table whose units are not an attention and an MLP for each
-// layer.
+// as nearly as whole layers in a block of `rows` rows allow: a is about target / (1 - target). At
+// high targets the deepest layers are hardly ever kept. Both units of a layer have one rate.
+// `rows`: a multiple of `groups`. INVALID_ARGUMENT for a table whose units are not an attention and
+// an MLP for each layer.
 absl::StatusOr<DropPlan> MakeNestedPlan(const LayerTable& table, int rows, int groups,
                                         double target, int32_t version, int64_t first_step);
 
