@@ -57,6 +57,10 @@ void ReadLongRope(const Surroundings& around, ConfigFields& rope, RopeConfig& re
   if (result.short_factors.empty() || result.long_factors.empty())
     rope.Fail("short_factor or long_factor is missing");
   result.original_positions = OriginalPositions(around, rope);
+  if (result.original_positions < 2) {
+    rope.Fail("original_max_position_embeddings", json(result.original_positions),
+              "a number from 2");
+  }
   const double stretch = rope.Positive(
       "factor", static_cast<double>(around.max_positions) / result.original_positions);
   const double fitting =
@@ -122,6 +126,8 @@ std::vector<RopeConfig> ReadRopesByLayerType(const json& scaling, const json& pa
     fields.Fail("rope_parameters", parameters,
                 "an object with full_attention and sliding_attention");
   }
+  if (!parameters.empty() && !scaling.empty())
+    fields.Fail("rope_scaling", scaling, "null beside rope_parameters");
   ConfigFields by_type(parameters, "rope_parameters.");
   const json& full = parameters.empty() ? scaling : ObjectOf(kFull, by_type);
   const json& sliding = ObjectOf(kSliding, by_type);

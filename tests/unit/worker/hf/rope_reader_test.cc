@@ -57,6 +57,8 @@ TEST(RopeReaderTest, Gemma3TurnsLayersWithAWindowByAThetaOfTheirOwn) {
                               {"sliding_attention", {{"rope_theta", 3e3}}}};
   EXPECT_EQ(Parsed(fresh).ropes[0].theta, 5e5);
   EXPECT_EQ(Parsed(fresh).ropes[1].theta, 3e3);
+  EXPECT_THAT(ErrorOf(With(fresh, "rope_scaling", old["rope_scaling"])),
+              HasSubstr("supported: null beside rope_parameters"));
   fresh["rope_parameters"] = {{"rope_theta", 3e3}};
   EXPECT_THAT(ErrorOf(fresh), HasSubstr("rope_parameters is"));
 }
@@ -74,6 +76,8 @@ TEST(RopeReaderTest, Phi3ReadsALongRopeAndTurnsAPartOfEachHead) {
   EXPECT_EQ(rope.long_factors.back(), 6.5);
   EXPECT_EQ(rope.original_positions, 4096);
   EXPECT_DOUBLE_EQ(rope.attention_factor, std::sqrt(1 + std::log(32) / std::log(4096)));
+  EXPECT_THAT(ErrorOf(With(config, "original_max_position_embeddings", 1)),
+              HasSubstr("original_max_position_embeddings is 1.0; supported: a number from 2"));
   config["rope_scaling"]["long_factor"] = {1, 2};
   EXPECT_THAT(ErrorOf(config), HasSubstr("rope_scaling.long_factor is a list of 2; supported: a "
                                          "list of 6 numbers above 0"));
