@@ -34,6 +34,14 @@ function(dropbp_library name)
   target_link_libraries(${name} PUBLIC dropbp_compile ${ARG_DEPS})
 endfunction()
 
+# dropbp_instrument_for_fuzzing(<library>): its code tells a fuzz target which paths an input takes. Other programs run it as
+# well: AddressSanitizer's runtime has the functions that are called.
+function(dropbp_instrument_for_fuzzing name)
+  if(DROPBP_FUZZ)
+    target_compile_options(${name} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
+endfunction()
+
 # dropbp_test(<name> SOURCES <files> DEPS <targets> LABELS <unit|integration|parity>): a GoogleTest program.
 # OPTIMIZED: its own code too. Its tests run as one CTest test; DROPBP_SOURCE_DIR, DROPBP_BIN_DIR and DROPBP_ORACLES tell it
 # where things are.

@@ -11,6 +11,16 @@ namespace {
 using hf::DescribeJson;
 using nlohmann::json;
 
+constexpr size_t kMaxComponents = 16;
+constexpr size_t kMaxTextBytes = 64;
+constexpr int kMaxDecoderReplaces = 2;
+
+bool IsShortText(const json* value) {
+  if (value == nullptr || !value->is_string()) return false;
+  const size_t size = value->get_ref<const std::string&>().size();
+  return size > 0 && size <= kMaxTextBytes;
+}
+
 absl::StatusOr<size_t> CountField(const json& component, const std::string& where,
                                   const char* name) {
   const json* value = FindField(component, name);
@@ -34,8 +44,10 @@ absl::StatusOr<TokenDecoder::Replace> ReadReplace(const json& component) {
   TokenDecoder::Replace replace;
   ASSIGN_OR_RETURN(replace.pattern, TextPattern(component, "decoder Replace"));
   const json* content = FindField(component, "content");
-  if (content == nullptr || !content->is_string())
-    return absl::InvalidArgumentError("decoder Replace: needs content, a text");
+  if (!IsShortText(content) && (content == nullptr || *content != "")) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "decoder Replace: needs content, a text of at most ", kMaxTextBytes, " bytes"));
+  }
   replace.content = content->get<std::string>();
   return replace;
 }
@@ -137,6 +149,10 @@ absl::StatusOr<std::vector<const json*>> Components(const json& root, const char
     return absl::InvalidArgumentError(
         absl::StrCat(field, ": a Sequence needs the list ", list_name));
   }
+  if (list->size() > kMaxComponents) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        field, ": found ", list->size(), " components, legal are at most ", kMaxComponents));
+  }
   std::vector<const json*> components;
   for (const json& element : *list) components.push_back(&element);
   return components;
@@ -145,20 +161,19 @@ absl::StatusOr<std::vector<const json*>> Components(const json& root, const char
 absl::StatusOr<std::string> TextField(const json& component, const std::string& where,
                                       const char* name) {
   const json* value = FindField(component, name);
-  if (value != nullptr && value->is_string() && !value->get_ref<const std::string&>().empty())
-    return value->get<std::string>();
+  if (IsShortText(value)) return value->get<std::string>();
   return absl::InvalidArgumentError(
       absl::StrCat(where, ": ", name, " is ", value == nullptr ? "missing" : DescribeJson(*value),
-                   ", legal is a text that is not empty"));
+                   ", legal is a text of 1 to ", kMaxTextBytes, " bytes"));
 }
 
 absl::StatusOr<std::string> TextPattern(const json& component, const std::string& where) {
   const json* pattern = FindField(component, "pattern");
   const json* text = pattern == nullptr ? nullptr : FindField(*pattern, "String");
-  if (text != nullptr && text->is_string() && !text->get_ref<const std::string&>().empty())
-    return text->get<std::string>();
+  if (IsShortText(text)) return text->get<std::string>();
   return absl::InvalidArgumentError(
-      absl::StrCat(where, ": supported is a pattern of the kind {\"String\": text}"));
+      absl::StrCat(where, ": supported is a pattern of the kind {\"String\": text}, 1 to ",
+                   kMaxTextBytes, " bytes"));
 }
 
 absl::StatusOr<Normalizer> ReadNormalizer(const json& root) {
@@ -193,7 +208,15 @@ absl::StatusOr<TokenDecoder> ReadDecoder(const json& root) {
         "Metaspace and Sequence");
   }
   TokenDecoder decoder;
-  for (const json* component : components) RETURN_IF_ERROR(AddDecoderStep(*component, decoder));
+  int replaces = 0;
+  for (const json* component : components) {
+    replaces += TypeOf(*component) == "Replace";
+    RETURN_IF_ERROR(AddDecoderStep(*component, decoder));
+  }
+  if (replaces > kMaxDecoderReplaces) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "decoder: found ", replaces, " times Replace, legal are at most ", kMaxDecoderReplaces));
+  }
   return decoder;
 }
 

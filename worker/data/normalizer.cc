@@ -12,6 +12,8 @@
 namespace dropbp::data {
 namespace {
 
+constexpr size_t kMaxGrowth = 64;
+
 // Below U+0300 every character is in form C by itself and never joins the one before it; neither do
 // those that the reference implementation does not know.
 bool IsInert(char32_t code_point) { return (CodePointClasses()[code_point] & kInert) != 0; }
@@ -144,6 +146,11 @@ absl::StatusOr<std::vector<NormalizedText>> Normalizer::Apply(std::string_view t
     } else {
       ASSIGN_OR_RETURN(NormalizedText after, NormalizeNfc(before));
       made.push_back(std::move(after));
+    }
+    // Steps that each double the text could go on to any size.
+    if (made.back().text.size() > kMaxGrowth * (text.size() + 1)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "the tokenizer's normalizer makes a text more than ", kMaxGrowth, " times as long"));
     }
   }
   return made;

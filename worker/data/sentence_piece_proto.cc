@@ -3,6 +3,7 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/wire_format_lite.h>
 
+#include <cmath>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,8 @@ namespace {
 
 using google::protobuf::internal::WireFormatLite;
 using google::protobuf::io::CodedInputStream;
+
+constexpr size_t kMaxPieceBytes = 1024;
 
 // Calls `read(field number, wire type)` for every field of a message; it returns false for a broken
 // field. Fields that it leaves alone are skipped by Skip.
@@ -141,6 +144,12 @@ absl::StatusOr<SentencePieceModel> ParseSentencePieceProto(std::string_view seri
     const std::string& text = model.pieces[id].text;
     if (text.empty() || ValidUtf8Prefix(text) < text.size())
       return absl::InvalidArgumentError(absl::StrCat("piece ", id, " is no UTF-8 text"));
+    if (text.size() > kMaxPieceBytes) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("piece ", id, " is longer than ", kMaxPieceBytes, " bytes"));
+    }
+    if (std::isnan(model.pieces[id].score))
+      return absl::InvalidArgumentError(absl::StrCat("the score of piece ", id, " is no number"));
   }
   return model;
 }

@@ -43,6 +43,12 @@ TEST(NormalizerTest, LeavesTextInFormCAlone) {
   EXPECT_EQ(NormalizeNfc("\u00e9t\u00e9")->text, "\u00e9t\u00e9");
 }
 
+TEST(NormalizerTest, RefusesStepsThatMakeATextGrowWithoutEnd) {
+  Normalizer normalizer;
+  for (int i = 0; i < 16; ++i) normalizer.Add(Normalizer::Replace{"a", "aaaa"});
+  EXPECT_FALSE(normalizer.Apply("aaa").ok());
+}
+
 TEST(NormalizerTest, MapsThroughAChainOfSteps) {
   Normalizer normalizer;
   normalizer.Add(Normalizer::Prepend{"_"});

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 
 #include "tests/unit/worker/data/tiny_model.h"
@@ -171,6 +172,10 @@ TEST(SentencePieceTest, RefusesWhatItWouldNotFollow) {
   EXPECT_THAT(error(SmallModel().Add("u", 5)), HasSubstr("\"u\" is marked as unused"));
   EXPECT_THAT(error(SmallModel().Add("a")), HasSubstr("\"a\" occurs twice"));
   EXPECT_THAT(error(SmallModel().Add("\xff")), HasSubstr("piece 9 is no UTF-8 text"));
+  EXPECT_THAT(error(SmallModel().Add(std::string(2000, 'x'))), HasSubstr("longer than 1024"));
+  Model unscored = SmallModel();
+  unscored.pieces.push_back(Piece("n", NAN));
+  EXPECT_THAT(error(unscored), HasSubstr("the score of piece 9 is no number"));
   Model fallback = SmallModel();
   fallback.trainer.Number(35, 1);
   EXPECT_THAT(error(fallback), HasSubstr("needs the byte piece <0x00>"));

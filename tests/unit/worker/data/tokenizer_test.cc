@@ -334,6 +334,16 @@ std::vector<Hostile> HostileFiles() {
          t["post_processor"] = {{"type", "BertProcessing"}};
        }),
        "post_processor \"BertProcessing\" is not supported"},
+      {"ManyComponents", Changed([](json& t) {
+         t["normalizer"] = {{"type", "Sequence"}, {"normalizers", json(17, json{{"type", "NFC"}})}};
+       }),
+       "normalizer: found 17 components, legal are at most 16"},
+      {"ManyReplaces", Changed([](json& t) {
+         const json replace = {
+             {"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "aa"}};
+         t["decoder"] = {{"type", "Sequence"}, {"decoders", {replace, replace, replace}}};
+       }),
+       "decoder: found 3 times Replace, legal are at most 2"},
       {"NoDecoder", Changed([](json& t) { t["decoder"] = nullptr; }), "decoder is missing"},
       {"WordPieceDecoder", Changed([](json& t) { t["decoder"]["type"] = "WordPiece"; }),
        "decoder \"WordPiece\" is not supported"},
