@@ -48,6 +48,17 @@ std::string DescribeUnknown(std::string_view path) {
                          : absl::StrCat("unknown field; did you mean ", nearest, "?");
 }
 
+// The field of key-value pairs of which `path` names one entry, such as "labels.team"; null: none.
+const JobField* PairsFieldOf(std::string_view path) {
+  for (const JobField& field : JobFields()) {
+    if (IsPairs(field) && path.size() > field.path.size() && path.starts_with(field.path) &&
+        path[field.path.size()] == '.') {
+      return &field;
+    }
+  }
+  return nullptr;
+}
+
 // Walks a document and collects every problem with its line.
 class Reader {
  public:
@@ -77,7 +88,7 @@ class Reader {
   void Entry(const YAML::Node& value, const std::string& path);
   void Field(const JobField& field, const YAML::Node& value);
   void List(const JobField& field, const YAML::Node& value);
-  void Labels(const YAML::Node& value);
+  void Pairs(const JobField& field, const YAML::Node& value);
   void Name(const YAML::Node& value);
   void DatasetFile(const YAML::Node& value);
 
@@ -126,7 +137,7 @@ void Reader::Entry(const YAML::Node& value, const std::string& path) {
 
 void Reader::Field(const JobField& field, const YAML::Node& value) {
   if (IsPairs(field) && value.IsMap()) {
-    Labels(value);
+    Pairs(field, value);
   } else if (IsList(field) && value.IsSequence()) {
     List(field, value);
   } else if (value.IsScalar()) {
@@ -148,15 +159,15 @@ void Reader::List(const JobField& field, const YAML::Node& value) {
   Note(SetFromList(field, elements, job_.spec));
 }
 
-void Reader::Labels(const YAML::Node& value) {
+void Reader::Pairs(const JobField& field, const YAML::Node& value) {
   for (const auto& entry : value) {
     const YAML::Node& key = entry.first;
     const YAML::Node& text = entry.second;
     GoToLine(LineOf(key.Mark()));
     if (key.IsScalar() && text.IsScalar()) {
-      job_.spec.labels[ToValidUtf8(key.Scalar())] = ToValidUtf8(text.Scalar());
+      Note(SetEntry(field, key.Scalar(), text.Scalar(), job_.spec));
     } else {
-      Problem("labels",
+      Problem(field.path,
               absl::StrCat("found ", KindOf(key.IsScalar() ? text : key), ", legal is text"));
     }
   }
@@ -240,8 +251,8 @@ absl::Status SetJobField(std::string_view assignment, JobFile& job) {
     }
   } else if (path == "dataset.file") {
     job.dataset_file = value;
-  } else if (absl::StartsWith(path, "labels.")) {
-    job.spec.labels[ToValidUtf8(path.substr(7))] = ToValidUtf8(value);
+  } else if (const JobField* pairs = PairsFieldOf(path); pairs != nullptr) {
+    violation = SetEntry(*pairs, path.substr(pairs->path.size() + 1), value, job.spec);
   } else if (const JobField* field = FindJobField(path); field == nullptr) {
     violation = {Shortened(ToValidUtf8(path), kShownBytes), DescribeUnknown(path)};
   } else if (IsList(*field)) {
