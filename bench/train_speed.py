@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Tokens per second and memory of training, LoRA (rank 16, all linear modules) and full fine-tuning: Hugging Face PEFT
-(LoRA only) against ours at several drop rates, side by side in one run. Rounds are interleaved, so that a busy machine
+"""Tokens per second and memory of training, LoRA (rank 16, all linear modules), QLoRA and full fine-tuning: Hugging Face
+PEFT (LoRA only) against ours at several drop rates, side by side in one run. Rounds are interleaved, so that a busy machine
 hurts all alike; figures are medians over the rounds. Prints a table on stderr and JSON on stdout.
 
 Columns: `limit` is the gain over drop rate 0 that counting FLOPs allows, `of limit` the share of it that was reached.
 `held MiB` is what forward leaves for backward, `of rate 0` its share of that of rate 0 (1 - dropped, if memory follows
-the drop rate). `step MiB` is the most that tensors of a step take beyond the model's state, `law` what it would be with
-step MiB of rate 0 - dropped * held MiB of rate 0. `peak MiB` is the resident set (allocated memory on a GPU)."""
+the drop rate). `x LoRA` is QLoRA beside LoRA at the same drop rate. `step MiB` is the most that tensors of a step take
+beyond the model's state, `law` what it would be with step MiB of rate 0 - dropped * held MiB of rate 0. `peak MiB` is the
+resident set (allocated memory on a GPU)."""
 import argparse
 import json
 import os
@@ -101,8 +102,10 @@ def compare(results):
     by_name = {result["name"]: result for result in results}
     for result in results:
         method = result["name"].split()[0]
-        if "peft" in by_name and method != "full":
+        if "peft" in by_name and method == "lora":
             result["against_peft"] = result["tokens_per_second"] / by_name["peft"]["tokens_per_second"]
+        if method == "qlora" and (lora := by_name.get(result["name"].removeprefix("q"))) is not None:
+            result["against_lora"] = result["tokens_per_second"] / lora["tokens_per_second"]
         if (base := by_name.get(f"{method} 0")) is not None:
             compare_with_rate_0(result, base)
 
@@ -118,7 +121,7 @@ def compare_with_rate_0(result, base):
 
 def table(results):
     columns = [("name", "", "s"), ("tokens/s", "tokens_per_second", ".0f"), ("s/step", "median_seconds", ".3f"),
-               ("forward s", "forward_seconds", ".3f"), ("x PEFT", "against_peft", ".2f"), ("x rate 0", "gain", ".2f"),
+               ("forward s", "forward_seconds", ".3f"), ("x PEFT", "against_peft", ".2f"), ("x LoRA", "against_lora", ".2f"), ("x rate 0", "gain", ".2f"),
                ("limit", "speed_limit", ".2f"), ("of limit", "share_of_limit", ".0%"),
                ("dropped", "planned_drop_rate", ".3f"), ("groups", "mask_groups", "d"),
                ("held MiB", "held_mib", ".0f"), ("of rate 0", "held_share", ".3f"),
@@ -154,7 +157,7 @@ def main():
     parser.add_argument("--batch", type=int, default=4, help="sequences")
     parser.add_argument("--sequence", type=int, default=256, help="tokens in a sequence")
     parser.add_argument("--supervised", type=float, default=1, help="share of each sequence that carries loss")
-    parser.add_argument("--methods", default="lora", help="lora, full or lora,full")
+    parser.add_argument("--methods", default="lora", help="some of lora, qlora, full, with commas between")
     parser.add_argument("--drop-rates", default="0,.5,.75,.875")
     parser.add_argument("--mask-groups", type=int, default=0,
                         help="groups of sequences with masks of their own; 0: as a job would choose")

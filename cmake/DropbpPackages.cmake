@@ -30,6 +30,9 @@ dropbp_need(civetweb libcivetweb-dev)
 dropbp_need(prometheus-cpp prometheus-cpp-dev)
 dropbp_need(PkgConfig pkg-config)
 dropbp_need_pkg_config(ONIGURUMA oniguruma libonig-dev)
+dropbp_need_pkg_config(RE2 re2 libre2-dev)
+# It asks for -pthread, which code that uses the precompiled header of the torch island must not be compiled with alone.
+set_target_properties(PkgConfig::RE2 PROPERTIES INTERFACE_COMPILE_OPTIONS "")
 dropbp_need_pkg_config(UTF8PROC libutf8proc libutf8proc-dev)
 # libcsv has neither a CMake package nor a pkg-config module.
 find_path(LIBCSV_INCLUDE csv.h)

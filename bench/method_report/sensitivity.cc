@@ -145,12 +145,11 @@ absl::StatusOr<Instance> MakeInstance(const Decoder& model, const ProbeOptions& 
 absl::StatusOr<MeasuredSensitivities> MeasureOrThrow(const ProbeOptions& options) {
   at::set_num_threads(options.threads);
   ASSIGN_OR_RETURN(const StepBatch batch, FirstSamples(options));
-  ASSIGN_OR_RETURN(const std::unique_ptr<Decoder> model,
-                   Decoder::Load(options.model_dir, {.dtype = options.dtype,
-                                                     .device = "cpu",
-                                                     .method = options.method,
-                                                     .lora = {},
-                                                     .seed = 1}));
+  ASSIGN_OR_RETURN(
+      const std::unique_ptr<Decoder> model,
+      Decoder::Load(
+          options.model_dir,
+          {.dtype = options.dtype, .device = "cpu", .method = options.method, .seed = 1}));
   PerturbAdapters(*model);
   std::vector<Contender> contenders =
       Contenders(static_cast<int>(2 * model->config().shape.layers));

@@ -9,6 +9,7 @@
 
 #include "core/job/job_fields.h"
 #include "core/job/job_values.h"
+#include "worker/trainer/model/adapter_config.h"
 #include "worker/trainer/train/batch.h"
 #include "worker/trainer/train/failure.h"
 
@@ -63,13 +64,8 @@ absl::Status Curve::Load() {
   ASSIGN_OR_RETURN(eval_, data::LoadDataset(options_.eval_file, spec.dataset, options_.model_dir));
   const auto limit = static_cast<size_t>(options_.eval_samples);
   if (limit > 0 && limit < eval_.samples.size()) eval_.samples.resize(limit);
-  ASSIGN_OR_RETURN(model_,
-                   trainer::Decoder::Load(options_.model_dir,
-                                          {.dtype = spec.dtype,
-                                           .device = options_.device,
-                                           .method = spec.method,
-                                           .lora = spec.lora,
-                                           .seed = static_cast<uint64_t>(spec.training.seed)}));
+  ASSIGN_OR_RETURN(model_, trainer::Decoder::Load(options_.model_dir,
+                                                  trainer::OptionsFor(spec, options_.device)));
   return absl::OkStatus();
 }
 

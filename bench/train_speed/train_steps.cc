@@ -16,6 +16,7 @@
 #include "core/plan/drop_plan.h"
 #include "core/plan/layer_table.h"
 #include "core/plan/mask_plan.h"
+#include "worker/trainer/model/adapter_config.h"
 #include "worker/trainer/model/decoder.h"
 #include "worker/trainer/optim/adamw.h"
 
@@ -76,6 +77,7 @@ at::Tensor BenchTargets(const Flags& flags, const at::Tensor& ids) {
 JobSpec BenchSpec(const Flags& flags) {
   JobSpec spec;
   spec.method = flags.method;
+  spec.dtype = flags.dtype;
   spec.training.global_batch_size = flags.batch;
   spec.training.micro_batch_size = flags.batch;
   spec.dropbp.drop_rate = flags.drop_rate;
@@ -182,10 +184,7 @@ class Bench {
 
 absl::Status Serve(const Flags& flags) {
   at::set_num_threads(flags.threads);
-  DecoderOptions options;
-  options.dtype = flags.dtype;
-  options.device = flags.device;
-  options.method = flags.method;
+  const DecoderOptions options = OptionsFor(BenchSpec(flags), flags.device);
   auto decoder = flags.model.empty()
                      ? Decoder::Random(KnownShape(flags.shape, flags.layers), options)
                      : Decoder::Load(flags.model, options);
@@ -212,7 +211,7 @@ int main(int argc, char** argv) {
   app.add_option("--layers", flags.layers, "Layers instead of the shape's own");
   app.add_option("--device", flags.device);
   app.add_option("--dtype", flags.dtype);
-  app.add_option("--method", flags.method)->check(CLI::IsMember({"lora", "full"}));
+  app.add_option("--method", flags.method)->check(CLI::IsMember({"lora", "qlora", "full"}));
   app.add_option("--threads", flags.threads);
   app.add_option("--batch", flags.batch);
   app.add_option("--sequence", flags.sequence);

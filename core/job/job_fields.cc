@@ -8,6 +8,8 @@ namespace {
 #define TEXT(member) FIELD(std::string, member)
 #define WHOLE(member) FIELD(int64_t, member)
 #define REAL(member) FIELD(double, member)
+#define FLAG(member) FIELD(bool, member)
+#define NUMBERS(member) FIELD(ModulePattern, member)
 #define WORDS(member) FIELD(std::vector<std::string>, member)
 #define PAIRS(member) FIELD(StringMap, member)
 
@@ -39,8 +41,10 @@ void AddJob(std::vector<JobField>& fields) {
   fields.insert(
       fields.end(),
       {Free("model", TEXT(model), "Name of a model folder under the workers' models directory."),
-       Choice("method", TEXT(method), {"lora", "full"},
-              "What is trained: low-rank adapters on frozen base weights, or every weight."),
+       Choice("method", TEXT(method), {"lora", "qlora", "ia3", "prompt_tuning", "full"},
+              "What is trained: low-rank adapters on frozen base weights (lora), the same on base "
+              "weights in 4 bits (qlora), factors on activations (ia3), virtual tokens "
+              "(prompt_tuning), or every weight (full)."),
        Choice("dtype", TEXT(dtype), {"auto", "fp32", "bf16"},
               "Number format of base weights and activations; auto: bf16 where it is native, else "
               "fp32."),
@@ -87,6 +91,44 @@ void AddLora(std::vector<JobField>& fields) {
                          "gate_proj", "up_proj", "gate_up_proj", "down_proj"},
                         "Modules that get an adapter, of those that the model has; all-linear "
                         "stands alone for all of them.")});
+}
+
+void AddLoraVariants(std::vector<JobField>& fields) {
+  fields.insert(
+      fields.end(),
+      {Free("lora.use_rslora", FLAG(lora.use_rslora),
+            "Scaling alpha / sqrt(r) in place of alpha / r."),
+       Free("lora.use_dora", FLAG(lora.use_dora),
+            "DoRA: a learned norm for each row of the adapted weight; without dropout."),
+       Free("lora.rank_pattern", NUMBERS(lora.rank_pattern),
+            "Ranks of some modules, 1 to 1024 each, by a regular expression for the end of their "
+            "path."),
+       Free("lora.alpha_pattern", NUMBERS(lora.alpha_pattern),
+            "Alphas of some modules, 0 to 65536 each, likewise."),
+       Range("lora.loraplus_lr_ratio", REAL(lora.loraplus_lr_ratio), 0.001, 1000,
+             "LoRA+: learning rate of B over that of A."),
+       Choice("lora.modules_to_save", WORDS(lora.modules_to_save), {"embed_tokens", "lm_head"},
+              "Modules that are trained whole beside the adapters.")});
+}
+
+void AddOtherMethods(std::vector<JobField>& fields) {
+  const std::vector<std::string_view> modules = {"q_proj",   "k_proj",       "v_proj",
+                                                 "qkv_proj", "o_proj",       "gate_proj",
+                                                 "up_proj",  "gate_up_proj", "down_proj"};
+  fields.insert(
+      fields.end(),
+      {Range("qlora.block_size", WHOLE(qlora.block_size), 32, 4096,
+             "Elements of a 4-bit weight with a common scale; a power of two."),
+       Free("qlora.double_quant", FLAG(qlora.double_quant),
+            "Whether these scales are in 8 bits themselves."),
+       Choice("ia3.target_modules", WORDS(ia3.target_modules), modules,
+              "Modules whose outputs, or inputs, get a learned factor."),
+       Choice("ia3.feedforward_modules", WORDS(ia3.feedforward_modules), {"o_proj", "down_proj"},
+              "Which of them have their inputs scaled, if they are targets."),
+       Range("prompt_tuning.num_virtual_tokens", WHOLE(prompt_tuning.num_virtual_tokens), 1, 4096,
+             "Learned tokens before each sequence, on top of dataset.max_length."),
+       Choice("prompt_tuning.init", TEXT(prompt_tuning.init), {"random", "sample_vocab"},
+              "What they begin as: normal random vectors, or embeddings of random tokens.")});
 }
 
 void AddTrainingLength(std::vector<JobField>& fields) {
@@ -153,7 +195,7 @@ void AddDropbpMasks(std::vector<JobField>& fields) {
            "dropbp.masks", TEXT(dropbp.masks), {"auto", "shared", "balanced", "single"},
            "Which micro-batches of a step draw mask rows of their own: each one (balanced), each "
            "micro-step with all ranks alike (shared), or none, one row for the whole step "
-           "(single); auto: balanced for lora, shared for full."),
+           "(single); auto: shared for full, else balanced."),
        Range("dropbp.mask_groups", WHOLE(dropbp.mask_groups), 0, 4096,
              "Groups of sequences within a micro-batch that have a mask row each; a divisor of "
              "training.micro_batch_size; 0: the largest divisor up to 8 for balanced, else 1."),
@@ -186,6 +228,8 @@ void AddResources(std::vector<JobField>& fields) {
 #undef TEXT
 #undef WHOLE
 #undef REAL
+#undef FLAG
+#undef NUMBERS
 #undef WORDS
 #undef PAIRS
 
@@ -194,6 +238,8 @@ std::vector<JobField> MakeFields() {
   AddJob(fields);
   AddDataset(fields);
   AddLora(fields);
+  AddLoraVariants(fields);
+  AddOtherMethods(fields);
   AddTrainingLength(fields);
   AddTrainingOptimizer(fields);
   AddDropbp(fields);

@@ -19,9 +19,11 @@ namespace dropbp {
 // One field of JobSpec. `path` is dotted, for example "training.learning_rate", and the same in
 // YAML, proto and errors.
 struct JobField {
-  using Accessor = std::variant<std::string& (*)(JobSpec&), int64_t& (*)(JobSpec&),
-                                double& (*)(JobSpec&), std::vector<std::string>& (*)(JobSpec&),
-                                std::map<std::string, std::string>& (*)(JobSpec&)>;
+  using Accessor =
+      std::variant<std::string& (*)(JobSpec&), int64_t& (*)(JobSpec&), double& (*)(JobSpec&),
+                   bool& (*)(JobSpec&), std::vector<std::string>& (*)(JobSpec&),
+                   std::map<std::string, std::string>& (*)(JobSpec&),
+                   std::map<std::string, double>& (*)(JobSpec&)>;
   std::string_view path;
   Accessor access;
   std::string_view meaning;

@@ -42,20 +42,21 @@ bool IsSection(std::string_view path) {
   });
 }
 
-// The field and the key of a path such as labels.team; nullptr if no field of pairs begins it.
-std::pair<const JobField*, std::string> FindPair(std::string_view path) {
-  for (const JobField& field : JobFields()) {
-    const std::string prefix = absl::StrCat(AbslView(field.path), ".");
-    if (IsPairs(field) && absl::StartsWith(AbslView(path), prefix))
-      return {&field, std::string(path.substr(prefix.size()))};
-  }
-  return {nullptr, ""};
-}
-
 std::string DescribeUnknown(std::string_view path) {
   const std::string nearest = NearestJobField(path);
   return nearest.empty() ? "unknown field"
                          : absl::StrCat("unknown field; did you mean ", nearest, "?");
+}
+
+// The field of key-value pairs of which `path` names one entry, such as "labels.team"; null: none.
+const JobField* PairsFieldOf(std::string_view path) {
+  for (const JobField& field : JobFields()) {
+    if (IsPairs(field) && path.size() > field.path.size() && path.starts_with(field.path) &&
+        path[field.path.size()] == '.') {
+      return &field;
+    }
+  }
+  return nullptr;
 }
 
 // Walks a document and collects every problem with its line.
@@ -159,13 +160,12 @@ void Reader::List(const JobField& field, const YAML::Node& value) {
 }
 
 void Reader::Pairs(const JobField& field, const YAML::Node& value) {
-  auto& pairs = *PairsOf(field, job_.spec);
   for (const auto& entry : value) {
     const YAML::Node& key = entry.first;
     const YAML::Node& text = entry.second;
     GoToLine(LineOf(key.Mark()));
     if (key.IsScalar() && text.IsScalar()) {
-      pairs[ToValidUtf8(key.Scalar())] = ToValidUtf8(text.Scalar());
+      Note(SetEntry(field, key.Scalar(), text.Scalar(), job_.spec));
     } else {
       Problem(field.path,
               absl::StrCat("found ", KindOf(key.IsScalar() ? text : key), ", legal is text"));
@@ -251,8 +251,8 @@ absl::Status SetJobField(std::string_view assignment, JobFile& job) {
     }
   } else if (path == "dataset.file") {
     job.dataset_file = value;
-  } else if (const auto [pairs, key] = FindPair(path); pairs != nullptr) {
-    (*PairsOf(*pairs, job.spec))[ToValidUtf8(key)] = ToValidUtf8(value);
+  } else if (const JobField* pairs = PairsFieldOf(path); pairs != nullptr) {
+    violation = SetEntry(*pairs, path.substr(pairs->path.size() + 1), value, job.spec);
   } else if (const JobField* field = FindJobField(path); field == nullptr) {
     violation = {Shortened(ToValidUtf8(path), kShownBytes), DescribeUnknown(path)};
   } else if (IsList(*field)) {

@@ -7,19 +7,23 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "core/base/text.h"
 #include "core/job/job_fields.h"
 #include "core/job/job_values.h"
+#include "core/job/lora_targets.h"
 
 namespace dropbp {
 namespace {
 
 using Words = std::vector<std::string>;
 using Pairs = std::map<std::string, std::string>;
+using Numbers = std::map<std::string, double>;
 
 constexpr size_t kShownBytes = 60;
 constexpr size_t kMaxLabels = 32;
 constexpr size_t kMaxNameBytes = 128;
+constexpr size_t kMaxPatterns = 256;
 
 std::string Quoted(std::string_view text) {
   return absl::StrCat("\"", Shortened(ToValidUtf8(text), kShownBytes), "\"");
@@ -44,6 +48,8 @@ void AppendWord(std::string* out, std::string_view word) { out->append(word); }
 
 // What `value` of `field` has that is not legal; empty if it is.
 std::string IllegalPart(const JobField&, const Pairs&) { return ""; }
+std::string IllegalPart(const JobField&, const Numbers&) { return ""; }
+std::string IllegalPart(const JobField&, bool) { return ""; }
 std::string IllegalPart(const JobField& field, const std::string& value) {
   return IsChoice(field, value) ? "" : Quoted(value);
 }
@@ -148,6 +154,32 @@ void CheckTargetModules(const JobSpec& spec, std::vector<FieldViolation>& out) {
   }
 }
 
+void CheckLoraVariants(const JobSpec& spec, std::vector<FieldViolation>& out) {
+  for (const auto& [field, pattern] : {std::pair("lora.rank_pattern", &spec.lora.rank_pattern),
+                                       std::pair("lora.alpha_pattern", &spec.lora.alpha_pattern)}) {
+    if (pattern->size() > kMaxPatterns)
+      out.push_back(Violation(field, absl::StrCat(pattern->size(), " patterns"),
+                              absl::StrCat("at most ", kMaxPatterns)));
+  }
+  if (const absl::Status status = LoraTargets::Make(spec.lora).status(); !status.ok()) {
+    const std::pair<std::string, std::string> parts =
+        absl::StrSplit(status.message(), absl::MaxSplits(": ", 1));
+    out.push_back({parts.first, parts.second});
+  }
+  if (spec.lora.use_dora && spec.lora.dropout > 0) {
+    out.push_back(
+        Violation("lora.dropout", FormatNumber(spec.lora.dropout), "0 with lora.use_dora"));
+  }
+}
+
+void CheckOtherMethods(const JobSpec& spec, std::vector<FieldViolation>& out) {
+  const int64_t block = spec.qlora.block_size;
+  if ((block & (block - 1)) != 0)
+    out.push_back(Violation("qlora.block_size", absl::StrCat(block), "a power of two"));
+  if (spec.ia3.target_modules.empty())
+    out.push_back(Violation("ia3.target_modules", "an empty list", "at least one module"));
+}
+
 void CheckBatches(const JobSpec& spec, std::vector<FieldViolation>& out) {
   const TrainingSpec& training = spec.training;
   const int64_t at_once = spec.resources.ranks * training.micro_batch_size;
@@ -191,6 +223,9 @@ std::string LegalValues(const JobField& field) {
                         field.below_max ? " to below " : " to ", FormatNumber(field.max));
   }
   if (std::holds_alternative<Pairs& (*)(JobSpec&)>(field.access)) return "key-value pairs of text";
+  if (std::holds_alternative<Numbers& (*)(JobSpec&)>(field.access))
+    return "numbers by the name of a module";
+  if (std::holds_alternative<bool& (*)(JobSpec&)>(field.access)) return "true or false";
   if (field.choices.empty()) return "text";
   const auto last = field.choices.end() - 1;
   const bool list = std::holds_alternative<Words& (*)(JobSpec&)>(field.access);
@@ -229,6 +264,8 @@ std::vector<FieldViolation> ValidateJobSpec(const JobSpec& spec) {
   CheckDataFields(spec, violations);
   CheckLabels(spec, violations);
   CheckTargetModules(spec, violations);
+  CheckLoraVariants(spec, violations);
+  CheckOtherMethods(spec, violations);
   if (in_range) {
     CheckBatches(spec, violations);
     CheckDropbp(spec, violations);

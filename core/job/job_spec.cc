@@ -11,6 +11,8 @@ constexpr double kSlack = 1e-9;
 
 }  // namespace
 
+bool TrainsLora(std::string_view method) { return method == "lora" || method == "qlora"; }
+
 std::string ResolvedMasks(const JobSpec& spec) {
   if (spec.dropbp.masks != "auto") return spec.dropbp.masks;
   return spec.method == "full" ? "shared" : "balanced";

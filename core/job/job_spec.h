@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace dropbp {
@@ -21,11 +22,38 @@ struct DatasetSpec {
   std::string overlength = "truncate";        // truncate | drop | refuse
 };
 
+// Numbers for modules by (a regular expression of) the end of their path. See LoraTargets.
+using ModulePattern = std::map<std::string, double>;
+
 struct LoraSpec {
   int64_t rank = 16;
   double alpha = 32;
   double dropout = 0;
   std::vector<std::string> target_modules = {"all-linear"};
+  bool use_rslora = false;  // scaling alpha / sqrt(rank) instead of alpha / rank
+  ModulePattern rank_pattern = {};
+  ModulePattern alpha_pattern = {};
+  double loraplus_lr_ratio = 1;                   // learning rate of B over that of A
+  std::vector<std::string> modules_to_save = {};  // embed_tokens | lm_head: trained whole
+  bool use_dora = false;  // a learned norm of each row of the adapted weight
+};
+
+// 4-bit base weights of method qlora.
+struct QloraSpec {
+  int64_t block_size = 64;   // elements with a common scale
+  bool double_quant = true;  // scales in 8 bits
+};
+
+// (IA)^3: learned factors on activations.
+struct Ia3Spec {
+  std::vector<std::string> target_modules = {"k_proj", "v_proj", "down_proj"};
+  std::vector<std::string> feedforward_modules = {
+      "down_proj"};  // those of them whose inputs are scaled
+};
+
+struct PromptTuningSpec {
+  int64_t num_virtual_tokens = 20;
+  std::string init = "random";  // random | sample_vocab
 };
 
 struct TrainingSpec {
@@ -66,10 +94,13 @@ struct ResourcesSpec {
 
 struct JobSpec {
   std::string model;
-  std::string method = "lora";  // lora | full
+  std::string method = "lora";  // lora | qlora | ia3 | prompt_tuning | full
   std::string dtype = "auto";   // auto | fp32 | bf16
   DatasetSpec dataset;
   LoraSpec lora;
+  QloraSpec qlora;
+  Ia3Spec ia3;
+  PromptTuningSpec prompt_tuning;
   TrainingSpec training;
   DropbpSpec dropbp;
   ResourcesSpec resources;
@@ -78,7 +109,10 @@ struct JobSpec {
   std::map<std::string, std::string> labels;
 };
 
-// Mask mode after `auto` is resolved: "balanced" for lora, "shared" for full.
+// Whether a method trains low-rank adapters: lora, and qlora on 4-bit base weights.
+bool TrainsLora(std::string_view method);
+
+// Mask mode after `auto` is resolved: "shared" for full, else "balanced".
 std::string ResolvedMasks(const JobSpec& spec);
 
 // Estimator after `by_allocation` is resolved: "own" for depth, "paper" for every other allocation.

@@ -12,6 +12,7 @@ namespace {
 
 using Words = std::vector<std::string>;
 using Pairs = std::map<std::string, std::string>;
+using Numbers = std::map<std::string, double>;
 
 constexpr size_t kShownBytes = 60;
 
@@ -28,18 +29,29 @@ bool Assign(std::string_view text, std::string& value) {
 }
 bool Assign(std::string_view text, int64_t& value) { return ParseNumber(text, value); }
 bool Assign(std::string_view text, double& value) { return ParseNumber(text, value); }
+bool Assign(std::string_view text, bool& value) {
+  value = text == "true";
+  return value || text == "false";
+}
 bool Assign(std::string_view text, Words& value) {
   value = {std::string(text)};
   return ToValidUtf8(text) == text;
 }
 bool Assign(std::string_view, Pairs&) { return false; }
+bool Assign(std::string_view, Numbers&) { return false; }
 
 std::string Format(const std::string& value) { return value; }
 std::string Format(int64_t value) { return absl::StrCat(value); }
 std::string Format(double value) { return FormatNumber(value); }
+std::string Format(bool value) { return value ? "true" : "false"; }
 std::string Format(const Words& value) { return absl::StrJoin(value, ", "); }
 std::string Format(const Pairs& value) {
   return absl::StrJoin(value, ", ", absl::PairFormatter("="));
+}
+std::string Format(const Numbers& value) {
+  return absl::StrJoin(value, ", ", [](std::string* out, const auto& entry) {
+    absl::StrAppend(out, entry.first, "=", FormatNumber(entry.second));
+  });
 }
 
 FieldViolation WrongValue(const JobField& field, std::string_view found) {
@@ -76,6 +88,23 @@ std::optional<FieldViolation> SetFromList(const JobField& field,
   return Keep(field, std::move(changed), spec);
 }
 
+std::optional<FieldViolation> SetEntry(const JobField& field, std::string_view key,
+                                       std::string_view text, JobSpec& spec) {
+  JobSpec changed = spec;
+  const std::string name = ToValidUtf8(key);
+  bool fits = false;
+  if (const auto* pairs = std::get_if<Pairs& (*)(JobSpec&)>(&field.access)) {
+    fits = true;
+    (*pairs)(changed)[name] = ToValidUtf8(text);
+  } else if (const auto* numbers = std::get_if<Numbers& (*)(JobSpec&)>(&field.access)) {
+    fits = ParseNumber(text, (*numbers)(changed)[name]);
+  }
+  if (!fits) {
+    return WrongValue(field, absl::StrCat("\"", Shortened(ToValidUtf8(text), kShownBytes), "\""));
+  }
+  return Keep(field, std::move(changed), spec);
+}
+
 std::string FormatNumber(double value) {
   const double size = std::fabs(value);
   const bool plain = value == 0 || (size >= 1e-4 && size < 1e16);
@@ -95,12 +124,8 @@ bool IsList(const JobField& field) {
 }
 
 bool IsPairs(const JobField& field) {
-  return std::holds_alternative<Pairs& (*)(JobSpec&)>(field.access);
-}
-
-Pairs* PairsOf(const JobField& field, JobSpec& spec) {
-  const auto* access = std::get_if<Pairs& (*)(JobSpec&)>(&field.access);
-  return access == nullptr ? nullptr : &(*access)(spec);
+  return std::holds_alternative<Pairs& (*)(JobSpec&)>(field.access) ||
+         std::holds_alternative<Numbers& (*)(JobSpec&)>(field.access);
 }
 
 }  // namespace dropbp

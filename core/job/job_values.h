@@ -12,13 +12,17 @@ namespace dropbp {
 
 // Sets `field` from one piece of text (a list: its only element) if the text is of the field's type
 // and legal by the table. Returns the violation and leaves the spec as it was if not. Fields of
-// labels take no single text.
+// key-value pairs take no single text.
 std::optional<FieldViolation> SetFromText(const JobField& field, std::string_view text,
                                           JobSpec& spec);
 
 // The same for a list field, from its elements; for other fields a violation.
 std::optional<FieldViolation> SetFromList(const JobField& field,
                                           const std::vector<std::string>& elements, JobSpec& spec);
+
+// Sets one entry of a field of key-value pairs; for other fields a violation.
+std::optional<FieldViolation> SetEntry(const JobField& field, std::string_view key,
+                                       std::string_view text, JobSpec& spec);
 
 // Shortest decimal text that reads back as the same number: "0.0002", "10000000", "1e-08".
 std::string FormatNumber(double value);
@@ -30,8 +34,5 @@ std::string FormatField(const JobField& field, const JobSpec& spec);
 // Whether the field is a list, or key-value pairs.
 bool IsList(const JobField& field);
 bool IsPairs(const JobField& field);
-
-// The pairs of a field that is such; nullptr for another one.
-std::map<std::string, std::string>* PairsOf(const JobField& field, JobSpec& spec);
 
 }  // namespace dropbp

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/text.h"
+#include "core/plan/tuning.h"
 
 namespace dropbp {
 namespace {
@@ -16,17 +17,6 @@ constexpr int64_t kMaxWidth = int64_t{1} << 22;
 constexpr int64_t kMaxVocabulary = int64_t{1} << 24;
 constexpr int64_t kMaxSequence = int64_t{1} << 20;
 constexpr int64_t kMaxRank = int64_t{1} << 20;
-
-// How linear modules are trained: full, or by adapters on some of them.
-struct Tuning {
-  bool full = false;
-  int64_t rank = 0;
-  std::vector<std::string> targets = {};
-
-  bool HasAdapter(const std::string& module) const {
-    return !full && std::find(targets.begin(), targets.end(), module) != targets.end();
-  }
-};
 
 absl::Status CheckSize(std::string_view name, int64_t value, int64_t max) {
   if (value >= 1 && value <= max) return absl::OkStatus();
@@ -49,46 +39,32 @@ absl::Status CheckShape(const ModelShape& shape, int64_t sequence_length) {
   return CheckSize("sequence length", sequence_length, kMaxSequence);
 }
 
-absl::StatusOr<Tuning> MakeTuning(const JobSpec& spec, const ModelShape& shape) {
-  if (spec.method == "full") return Tuning{.full = true};
+absl::Status CheckTargets(const JobSpec& spec, const ModelShape& shape) {
+  if (!TrainsLora(spec.method)) return absl::OkStatus();
   RETURN_IF_ERROR(CheckSize("lora.rank", spec.lora.rank, kMaxRank));
-  Tuning tuning{.rank = spec.lora.rank, .targets = spec.lora.target_modules};
+  if (spec.lora.target_modules == std::vector<std::string>{"all-linear"}) return absl::OkStatus();
   const std::vector<std::string> known = LinearModules(shape);
-  if (tuning.targets == std::vector<std::string>{"all-linear"}) {
-    tuning.targets = known;
-  }
-  for (const std::string& target : tuning.targets) {
+  for (const std::string& target : spec.lora.target_modules) {
     if (std::find(known.begin(), known.end(), target) == known.end()) {
       return absl::InvalidArgumentError(absl::StrCat("lora.target_modules: found \"", target,
                                                      "\", legal is all-linear alone, or ",
                                                      absl::StrJoin(known, ", ")));
     }
   }
-  return tuning;
+  return absl::OkStatus();
 }
 
-// Adds one linear module: forward 2 * in * out, and as much for the input gradient; weight
-// gradients as much again.
-void AddLinear(const LinearShape& linear, const Tuning& tuning, Unit& unit) {
-  const int64_t product = linear.in * linear.out;
-  unit.forward_flops += 2 * product;
-  unit.backward_flops += 2 * product;
-  if (tuning.full) {
-    unit.backward_flops += 2 * product;
-    unit.trainable_elements += linear.Elements();
-  } else if (tuning.HasAdapter(linear.name)) {
-    const int64_t adapter = tuning.rank * (linear.in + linear.out);
-    unit.forward_flops += 2 * adapter;
-    unit.backward_flops += 4 * adapter;
-    unit.trainable_elements += adapter;
+Unit MakeUnit(const ModelShape& shape, int64_t layer, UnitKind kind, const Tuning& tuning) {
+  Unit unit{.layer = layer, .kind = kind};
+  const UnitShape parts = ShapeOfUnit(shape, kind);
+  for (const LinearShape& linear : parts.Linears()) {
+    const ModuleTuning module = tuning.Of(ModulePath(layer, parts, linear));
+    unit.forward_flops += module.ForwardFlops(linear.in, linear.out);
+    unit.backward_flops += module.BackwardFlops(linear.in, linear.out);
+    unit.trainable_elements += module.TrainableElements(linear.in, linear.out);
+    if (tuning.full() && linear.bias) unit.trainable_elements += linear.out;
   }
-}
-
-Unit MakeUnit(const ModelShape& shape, UnitKind kind, const Tuning& tuning) {
-  Unit unit{.kind = kind};
-  for (const LinearShape& linear : ShapeOfUnit(shape, kind).Linears())
-    AddLinear(linear, tuning, unit);
-  if (tuning.full) unit.trainable_elements += NormElements(shape, kind);
+  if (tuning.full()) unit.trainable_elements += NormElements(shape, kind);
   return unit;
 }
 
@@ -98,6 +74,15 @@ void AddAttentionCore(const ModelShape& shape, int64_t keys, Unit& unit) {
   const int64_t core = 4 * keys * shape.attention_heads * shape.head_dim;
   unit.forward_flops += core;
   unit.backward_flops += 2 * core;
+}
+
+// Elements that are trained outside the units: embedding, head, final norm, virtual tokens. A tied
+// head that is trained beside adapters is a tensor of its own.
+int64_t FixedTrainableElements(const ModelShape& shape, const Tuning& tuning) {
+  const int64_t vocabulary = shape.vocab_size * shape.hidden_size;
+  if (tuning.full()) return (shape.tied_embeddings ? 1 : 2) * vocabulary + shape.hidden_size;
+  const int64_t saved = (tuning.trains_embedding() ? 1 : 0) + (tuning.trains_head() ? 1 : 0);
+  return saved * vocabulary + tuning.virtual_tokens() * shape.hidden_size;
 }
 
 // Numbers strata in the order in which they first appear.
@@ -130,24 +115,20 @@ int64_t LayerTable::TrainableElements() const {
 absl::StatusOr<LayerTable> BuildLayerTable(const ModelShape& shape, const JobSpec& spec,
                                            int64_t sequence_length) {
   RETURN_IF_ERROR(CheckShape(shape, sequence_length));
-  ASSIGN_OR_RETURN(const Tuning tuning, MakeTuning(spec, shape));
+  RETURN_IF_ERROR(CheckTargets(spec, shape));
+  ASSIGN_OR_RETURN(const Tuning tuning, Tuning::Make(spec));
   LayerTable table;
   table.head_forward_flops = 2 * shape.hidden_size * shape.vocab_size;
-  table.head_backward_flops = (tuning.full ? 2 : 1) * table.head_forward_flops;
-  if (tuning.full) {
-    const int64_t embeddings = shape.tied_embeddings ? 1 : 2;
-    table.fixed_trainable_elements =
-        embeddings * shape.vocab_size * shape.hidden_size + shape.hidden_size;
-  }
+  table.head_backward_flops = (tuning.trains_head() ? 2 : 1) * table.head_forward_flops;
+  table.fixed_trainable_elements = FixedTrainableElements(shape, tuning);
   table.units.reserve(static_cast<size_t>(2 * shape.layers));
   for (int64_t layer = 0; layer < shape.layers; ++layer) {
-    table.units.push_back(MakeUnit(shape, UnitKind::kAttention, tuning));
+    table.units.push_back(MakeUnit(shape, layer, UnitKind::kAttention, tuning));
     const int64_t window = shape.Window(layer);
-    const int64_t keys = window > 0 ? std::min(window, sequence_length) : sequence_length;
-    AddAttentionCore(shape, keys, table.units.back());
-    table.units.push_back(MakeUnit(shape, UnitKind::kMlp, tuning));
-    for (size_t i = table.units.size() - 2; i < table.units.size(); ++i)
-      table.units[i].layer = layer;
+    const int64_t positions = sequence_length + tuning.virtual_tokens();
+    AddAttentionCore(shape, window > 0 ? std::min(window, positions) : positions,
+                     table.units.back());
+    table.units.push_back(MakeUnit(shape, layer, UnitKind::kMlp, tuning));
   }
   AssignStrata(table);
   return table;

@@ -27,18 +27,20 @@ struct LayerTable {
   int strata = 0;
   int64_t head_forward_flops = 0;        // per supervised token
   int64_t head_backward_flops = 0;       // per supervised token
-  int64_t fixed_trainable_elements = 0;  // of what is never dropped: embedding, head, final norm
+  int64_t fixed_trainable_elements = 0;  // of what is never dropped: embedding, head, final
+                                         // norm, virtual tokens
 
   int64_t TrainableElements() const;  // of units and of what is never dropped
 
   int64_t TotalBackwardFlops() const;  // of all units, per token
 };
 
-// Builds the table. LoRA: input gradients through frozen weights plus both gradients of the
-// adapters. Full: input and weight gradients. Attention's scores and mix cost 4 * keys * heads *
-// head_dim forward per token and twice that backward, where keys is the sequence length, or the
-// layer's window if that is shorter (no causal saving counted).
-// INVALID_ARGUMENT for a target module that is no linear module of this model.
+// Builds the table. LoRA, in 4 bits or not: input gradients through frozen weights plus both
+// gradients of the adapters. (IA)^3 and prompt tuning: input gradients. Full: input and weight
+// gradients. Attention's scores and mix cost 4 * keys * heads * head_dim forward per token and
+// twice that backward, where keys is the sequence length, or the layer's window if that is shorter
+// (no causal saving counted). INVALID_ARGUMENT for a target module that is no linear module of this
+// model.
 absl::StatusOr<LayerTable> BuildLayerTable(const ModelShape& shape, const JobSpec& spec,
                                            int64_t sequence_length);
 

@@ -12,10 +12,11 @@ namespace dropbp {
 // Bytes on one rank. A count of the tensors that training keeps, not of what allocator, libraries
 // and kernels take besides.
 struct MemoryEstimate {
-  int64_t weights = 0;      // base weights in the compute dtype; full: the joined compute copies
-  int64_t trainable = 0;    // fp32 masters of everything that is trained
-  int64_t optimizer = 0;    // AdamW: two fp32 moments
-  int64_t gradients = 0;    // fp32, of what is live in an optimizer step, in expectation
+  int64_t weights = 0;    // base weights in the compute dtype, or in 4 bits beside one dense block;
+                          // full: the joined compute copies
+  int64_t trainable = 0;  // fp32 masters of everything that is trained
+  int64_t optimizer = 0;  // AdamW: two fp32 moments
+  int64_t gradients = 0;  // fp32, of what is live in an optimizer step, in expectation
   int64_t activations = 0;  // of one micro-batch, kept by forward for backward
   int64_t head = 0;         // logits of one chunk, the head's input, and gradients of both
   int64_t probe = 0;        // what a sensitivity probe keeps; 0 if the job has none
@@ -28,14 +29,15 @@ struct ComputeSite {
   bool cuda = false;
 };
 
-// Formula, for a micro-batch of N = micro_batch_size * max_length tokens, B bytes an element of the
-// compute dtype, h hidden, i intermediate, q and k the widths of queries and keys, a heads, r the
-// LoRA rank times the number of adapted modules of the unit:
+// Formula, for a micro-batch of N = micro_batch_size * max_length tokens (virtual ones on top), B
+// bytes an element of the compute dtype, h hidden, i intermediate, q and k the widths of queries
+// and keys, a heads, r the LoRA rank times the number of adapted modules of the unit:
 // - a kept attention unit keeps, by token: x (h B), inverse rms (4), queries, keys and values
 //   ((q + 2k) B), attention output (q B), logsumexp (4 a), LoRA down products (r B);
 // - a kept MLP unit: x (h B), inverse rms (4), gate and up (2 i B), LoRA down products (r B);
 // - where branches end with a norm, what enters it (h B) and its inverse rms (4); where queries and
 //   keys are normed, an inverse rms of each of their heads (4);
+// - a module with a factor on its output (DoRA, (IA)^3), that output before it (B each);
 // - with LoRA dropout, a mask as large as the input of each adapted group of modules (B);
 // - a dropped unit: nothing. Every row keeps the same number of units of a stratum, so the sum is
 //   the same in every step: N times the sum over units of (1 - p_u) times the unit's bytes.

@@ -47,6 +47,10 @@ std::vector<LinearShape> UnitShape::Linears() const {
   return all;
 }
 
+std::string ModulePath(int64_t layer, const UnitShape& unit, const LinearShape& module) {
+  return "model.layers." + std::to_string(layer) + "." + unit.block + "." + module.name;
+}
+
 UnitShape ShapeOfUnit(const ModelShape& shape, UnitKind kind) {
   return kind == UnitKind::kAttention ? AttentionShape(shape) : MlpShape(shape);
 }

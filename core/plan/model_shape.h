@@ -56,6 +56,9 @@ struct UnitShape {
   std::vector<LinearShape> Linears() const;  // inputs, then output
 };
 
+// "model.layers.0.self_attn.q_proj".
+std::string ModulePath(int64_t layer, const UnitShape& unit, const LinearShape& module);
+
 UnitShape ShapeOfUnit(const ModelShape& shape, UnitKind kind);
 
 // Elements of a unit's norms.

@@ -21,6 +21,12 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using Words = std::vector<std::string>;
 using Pairs = std::map<std::string, std::string>;
+using Numbers = std::map<std::string, double>;
+
+// Reflection has no plain access to maps.
+template <typename Access>
+constexpr bool kIsMap =
+    std::is_same_v<Access, Pairs& (*)(JobSpec&)> || std::is_same_v<Access, Numbers& (*)(JobSpec&)>;
 
 // Not the number of any enum value: stands for a word that is not legal, so that it is refused and
 // never a default.
@@ -69,6 +75,10 @@ void Read(const Message& message, const FieldDescriptor* field, double& value) {
   value = message.GetReflection()->GetDouble(message, field);
 }
 
+void Read(const Message& message, const FieldDescriptor* field, bool& value) {
+  value = message.GetReflection()->GetBool(message, field);
+}
+
 void Read(const Message& message, const FieldDescriptor* field, Words& value) {
   const auto words = message.GetReflection()->GetRepeatedFieldRef<std::string>(message, field);
   value.assign(words.begin(), words.end());
@@ -103,6 +113,10 @@ void Write(double value, Message& message, const FieldDescriptor* field) {
   message.GetReflection()->SetDouble(&message, field, value);
 }
 
+void Write(bool value, Message& message, const FieldDescriptor* field) {
+  message.GetReflection()->SetBool(&message, field, value);
+}
+
 void Write(const Words& value, Message& message, const FieldDescriptor* field) {
   for (const std::string& word : value)
     message.GetReflection()->AddString(&message, field, ToValidUtf8(word));
@@ -124,7 +138,7 @@ void ReadField(const v1::JobSpec& proto, const JobField& field, JobSpec& spec) {
   if (!IsSet(*message, descriptor)) return;
   std::visit(
       [&](auto access) {
-        if constexpr (!std::is_same_v<decltype(access), Pairs& (*)(JobSpec&)>) {
+        if constexpr (!kIsMap<decltype(access)>) {
           Read(*message, descriptor, access(spec));
         }
       },
@@ -140,7 +154,7 @@ void WriteField(JobSpec& spec, const JobField& field, v1::JobSpec& proto) {
   const FieldDescriptor* descriptor = Find(*message, name.key);
   std::visit(
       [&](auto access) {
-        if constexpr (!std::is_same_v<decltype(access), Pairs& (*)(JobSpec&)>) {
+        if constexpr (!kIsMap<decltype(access)>) {
           Write(access(spec), *message, descriptor);
         }
       },
@@ -155,6 +169,9 @@ JobSpec JobSpecFromProto(const v1::JobSpec& proto) {
   // Reflection has no plain access to maps; there are only these.
   spec.dataset.fields = {proto.dataset().fields().begin(), proto.dataset().fields().end()};
   spec.labels = {proto.labels().begin(), proto.labels().end()};
+  const v1::LoraSpec& lora = proto.lora();
+  spec.lora.rank_pattern = {lora.rank_pattern().begin(), lora.rank_pattern().end()};
+  spec.lora.alpha_pattern = {lora.alpha_pattern().begin(), lora.alpha_pattern().end()};
   return spec;
 }
 
@@ -166,6 +183,11 @@ v1::JobSpec JobSpecToProto(const JobSpec& spec) {
     (*proto.mutable_dataset()->mutable_fields())[ToValidUtf8(key)] = ToValidUtf8(name);
   for (const auto& [key, value] : spec.labels)
     (*proto.mutable_labels())[ToValidUtf8(key)] = ToValidUtf8(value);
+  v1::LoraSpec& lora = *proto.mutable_lora();
+  for (const auto& [key, value] : spec.lora.rank_pattern)
+    (*lora.mutable_rank_pattern())[ToValidUtf8(key)] = value;
+  for (const auto& [key, value] : spec.lora.alpha_pattern)
+    (*lora.mutable_alpha_pattern())[ToValidUtf8(key)] = value;
   return proto;
 }
 

@@ -9,7 +9,7 @@ std::string MasksReason(const JobSpec& spec) {
   if (spec.dropbp.masks != "auto") return "";
   return spec.method == "full"
              ? "full fine-tuning: a unit that every rank drops sends no gradient"
-             : "lora: gradients are small, and many masks a step give every unit some";
+             : "adapters: gradients are small, and many masks a step give every unit some";
 }
 
 }  // namespace

@@ -85,7 +85,7 @@ class ModelParityTest : public ::testing::TestWithParam<std::string> {
     DecoderOptions options;
     options.dtype = dtype;
     options.method = method;
-    if (method == "lora") options.lora = ReadAdapterConfig(reference_.dir() + "/adapter").value();
+    if (method == "lora") options.lora = ReadAdapterConfig(reference_.dir() + "/adapter")->lora;
     auto decoder = Decoder::Load(reference_.dir(), options);
     EXPECT_TRUE(decoder.ok()) << decoder.status();
     if (method == "lora") {
@@ -154,11 +154,11 @@ TEST_P(ModelParityTest, LoraGradientsEqualPeft) {
 TEST_P(ModelParityTest, AdaptersNameTheModulesThatPeftNames) {
   const auto decoder = Load("lora");
   const std::string dir = reference_.dir() + "/own_adapter";
-  LoraSpec lora = ReadAdapterConfig(reference_.dir() + "/adapter").value();
+  LoraSpec lora = ReadAdapterConfig(reference_.dir() + "/adapter")->lora;
   const std::vector<std::string> modules = lora.target_modules;
   lora.target_modules = {"all-linear"};
-  ASSERT_TRUE(WriteAdapter(dir, *decoder, lora, "small").ok());
-  EXPECT_THAT(ReadAdapterConfig(dir).value().target_modules,
+  ASSERT_TRUE(WriteAdapter(dir, *decoder, {.lora = lora}, "small").ok());
+  EXPECT_THAT(ReadAdapterConfig(dir)->lora.target_modules,
               ::testing::UnorderedElementsAreArray(modules));
 }
 

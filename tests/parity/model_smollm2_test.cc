@@ -134,7 +134,8 @@ TEST_F(SmolLm2ParityTest, AnAdapterWrittenByUsDoesTheSameInPeft) {
       at::Tensor(parameter.value).normal_(0, 0.02);
   }
   const std::string adapter = ::testing::TempDir() + "smollm2_adapter";
-  ASSERT_TRUE(WriteAdapter(adapter, *decoder, options.lora, "smollm2-135m-instruct").ok());
+  ASSERT_TRUE(
+      WriteAdapter(adapter, *decoder, {.lora = options.lora}, "smollm2-135m-instruct").ok());
   ExpectEqualsOracle(*decoder, adapter);
 }
 

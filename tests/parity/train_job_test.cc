@@ -95,9 +95,9 @@ TEST_F(TrainJobTest, EndsWithAnAdapterThatIsTheSameBytesEveryTime) {
   EXPECT_EQ(Sha256HexOfFile(first + "/adapter_model.safetensors").value(),
             Sha256HexOfFile(second + "/adapter_model.safetensors").value());
 
-  const auto lora = ReadAdapterConfig(first);
-  ASSERT_TRUE(lora.ok()) << lora.status();
-  auto model = Decoder::Load(model_dir_, {.method = "lora", .lora = *lora});
+  const auto adapter = ReadAdapterConfig(first);
+  ASSERT_TRUE(adapter.ok()) << adapter.status();
+  auto model = Decoder::Load(model_dir_, OptionsFor(*adapter));
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_TRUE(LoadAdapter(first, **model).ok());
 }

@@ -121,7 +121,7 @@ std::vector<StepReport> OurCurve(const std::string& model_dir, const std::string
                                  int world_size) {
   JobSpec spec = Spec();
   spec.resources.ranks = world_size;
-  spec.lora = ReadAdapterConfig(adapter_dir).value();
+  spec.lora = ReadAdapterConfig(adapter_dir).value().lora;
   const std::vector<data::Sample> samples = CountingSamples();
   std::vector<StepReport> reports;
   RunRanks(

@@ -28,12 +28,13 @@ bool HasModule(const hf::ModelTensors& model, const std::string& module) {
 }
 
 absl::Status CheckTargetModules(const JobSpec& spec, const hf::ModelTensors& model) {
-  if (spec.method != "lora") return absl::OkStatus();
-  for (const std::string& module : spec.lora.target_modules) {
+  const bool ia3 = spec.method == "ia3";
+  if (!ia3 && !TrainsLora(spec.method)) return absl::OkStatus();
+  for (const std::string& module : ia3 ? spec.ia3.target_modules : spec.lora.target_modules) {
     if (module == "all-linear" || HasModule(model, module)) continue;
     return absl::InvalidArgumentError(
-        absl::StrCat("lora.target_modules: found '", module, "', which model ", spec.model,
-                     " does not have; legal are all-linear and names such as q_proj"));
+        absl::StrCat(ia3 ? "ia3" : "lora", ".target_modules: found '", module, "', which model ",
+                     spec.model, " does not have; legal are all-linear and names such as q_proj"));
   }
   return absl::OkStatus();
 }

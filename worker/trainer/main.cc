@@ -1,4 +1,5 @@
-// dropbp-trainer: trains one rank of a job for its agent; generates and evaluates for a person.
+// dropbp-trainer: trains one rank of a job for its agent; generates, evaluates and merges for a
+// person.
 #include <unistd.h>
 
 #include <cstdio>
@@ -7,6 +8,7 @@
 
 #include "worker/trainer/generate/verbs.h"
 #include "worker/trainer/inspect/verbs.h"
+#include "worker/trainer/merge/verb.h"
 #include "worker/trainer/run_verb.h"
 
 namespace {
@@ -17,6 +19,7 @@ constexpr char kUsage[] =
     "  evaluate   answer every record of a data file and compare\n"
     "  tokenize   print the token ids of lines, or the text of ids\n"
     "  preview    show what the loss sees of a job's data\n"
+    "  merge      write a model with an adapter added to it\n"
     "  run        train one rank of a job; started by dropbp-worker\n"
     "dropbp-trainer VERB --help tells the options of a verb.\n";
 
@@ -39,6 +42,7 @@ int main(int argc, char** argv) {
   if (verb == "evaluate") return dropbp::trainer::RunEvaluate(argc - 1, argv + 1);
   if (verb == "tokenize") return dropbp::trainer::RunTokenize(argc - 1, argv + 1);
   if (verb == "preview") return dropbp::trainer::RunPreview(argc - 1, argv + 1);
+  if (verb == "merge") return dropbp::trainer::RunMerge(argc - 1, argv + 1);
   if (verb == "--version") return std::puts("dropbp-trainer " DROPBP_VERSION) < 0;
   if (verb == "--help" || verb == "-h") return std::fputs(kUsage, stdout) < 0;
   std::fprintf(stderr, "dropbp-trainer: no verb \"%s\".\n%s", argc > 1 ? argv[1] : "", kUsage);

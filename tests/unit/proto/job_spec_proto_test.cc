@@ -34,6 +34,8 @@ Words LegalTexts(const JobField& field) {
   Words texts;
   if (!field.choices.empty()) {
     for (std::string_view choice : field.choices) texts.emplace_back(choice);
+  } else if (std::holds_alternative<bool& (*)(JobSpec&)>(field.access)) {
+    texts = {"true", "false"};
   } else if (field.max < std::numeric_limits<double>::infinity()) {
     texts = {FormatNumber(field.min), FormatNumber(field.below_max ? field.max / 2 : field.max)};
   } else {
@@ -109,12 +111,16 @@ TEST(JobSpecProtoTest, BringsEveryLegalValueOfEveryFieldThereAndBack) {
   }
 }
 
-TEST(JobSpecProtoTest, BringsListsAndLabelsThereAndBack) {
+TEST(JobSpecProtoTest, BringsListsAndPairsThereAndBack) {
   JobSpec spec;
   spec.lora.target_modules = {"q_proj", "v_proj"};
   spec.labels = {{"team", "nlp"}, {"run", "7"}};
   spec.dataset.fields = {{"prompt", "question"}};
+  spec.lora.rank_pattern = {{"layers.0.*", 8}};
+  spec.lora.alpha_pattern = {{"q_proj", 0.5}, {"v_proj", 3}};
   const JobSpec back = ThereAndBack(spec);
+  EXPECT_EQ(back.lora.rank_pattern, spec.lora.rank_pattern);
+  EXPECT_EQ(back.lora.alpha_pattern, spec.lora.alpha_pattern);
   EXPECT_THAT(back.lora.target_modules, ElementsAre("q_proj", "v_proj"));
   EXPECT_EQ(back.labels, spec.labels);
   EXPECT_EQ(back.dataset.fields, spec.dataset.fields);
@@ -145,7 +151,7 @@ TEST(JobSpecProtoTest, TakesDefaultsForWhatTheMessageLeavesOut) {
 
 TEST(JobSpecProtoTest, LeavesIllegalValuesIllegalSoThatValidationFindsThem) {
   JobSpec spec;
-  spec.method = "qlora";
+  spec.method = "prefix";
   spec.resources.ranks = int64_t{1} << 40;
   const JobSpec back = ThereAndBack(spec);
   EXPECT_TRUE(CheckJobField(*FindJobField("method"), back));

@@ -13,12 +13,18 @@ namespace dropbp::trainer {
 absl::StatusOr<LoadedModel> LoadModel(const ModelFlags& flags) {
   if (flags.threads > 0) at::set_num_threads(flags.threads);
   DecoderOptions options;
+  if (!flags.adapter_dir.empty()) {
+    ASSIGN_OR_RETURN(const AdapterSpec adapter, ReadAdapterConfig(flags.adapter_dir));
+    options = OptionsFor(adapter);
+  }
+  if (const auto quantization = flags.quantization.Chosen()) {
+    if (options.method != "lora")
+      return absl::InvalidArgumentError("--base nf4 needs the adapter that was trained on it");
+    options.method = "qlora";
+    options.qlora = *quantization;
+  }
   options.dtype = flags.dtype;
   options.device = flags.device;
-  if (!flags.adapter_dir.empty()) {
-    options.method = "lora";
-    ASSIGN_OR_RETURN(options.lora, ReadAdapterConfig(flags.adapter_dir));
-  }
   LoadedModel loaded;
   ASSIGN_OR_RETURN(loaded.tokenizer, data::Tokenizer::Load(flags.model_dir));
   ASSIGN_OR_RETURN(loaded.decoder, Decoder::Load(flags.model_dir, options));

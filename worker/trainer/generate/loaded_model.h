@@ -7,6 +7,7 @@
 
 #include "core/base/status.h"
 #include "worker/data/tokenizer.h"
+#include "worker/trainer/generate/quantization_flags.h"
 #include "worker/trainer/model/decoder.h"
 
 namespace dropbp::trainer {
@@ -14,6 +15,7 @@ namespace dropbp::trainer {
 struct ModelFlags {
   std::string model_dir;
   std::string adapter_dir;  // empty: none
+  QuantizationFlags quantization;
   std::string dtype = "auto";
   std::string device = "cpu";
   int threads = 0;  // 0: as many as the machine has cores

@@ -7,7 +7,7 @@
 
 namespace dropbp::trainer {
 
-// Adds --model, --adapter, --dtype, --device and --threads.
+// Adds --model, --adapter, --base and what belongs to it, --dtype, --device and --threads.
 void AddModelFlags(CLI::App& app, ModelFlags& flags);
 
 }  // namespace dropbp::trainer

@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <system_error>
@@ -11,9 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/files.h"
-#include "core/plan/model_shape.h"
 #include "worker/hf/safetensors.h"
-#include "worker/trainer/model/adapter_config.h"
 #include "worker/trainer/model/tensor_views.h"
 
 namespace dropbp::trainer {
@@ -83,18 +80,15 @@ absl::Status CheckNothingElse(const std::string& path,
 
 }  // namespace
 
-absl::Status WriteAdapter(const std::string& dir, const Decoder& decoder, const LoraSpec& lora,
-                          const std::string& base_model_name) {
+absl::Status WriteAdapter(const std::string& dir, const Decoder& decoder,
+                          const AdapterSpec& adapter, const std::string& base_model_name) {
   RETURN_IF_ERROR(MakeFolder(dir));
   RETURN_IF_ERROR(WriteTrainable(dir + "/adapter_model.safetensors", decoder, at::kFloat));
-  LoraSpec named = lora;  // all-linear as the list that PEFT itself stores for it
-  if (std::count(named.target_modules.begin(), named.target_modules.end(), "all-linear") > 0)
-    named.target_modules = LinearModules(decoder.config().shape);
   return WriteFileAtomically(dir + "/adapter_config.json",
-                             FormatAdapterConfig(named, base_model_name));
+                             FormatAdapterConfig(adapter, base_model_name, decoder.config().shape));
 }
 
-absl::StatusOr<LoraSpec> ReadAdapterConfig(const std::string& dir) {
+absl::StatusOr<AdapterSpec> ReadAdapterConfig(const std::string& dir) {
   const std::string path = dir + "/adapter_config.json";
   ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxConfigBytes));
   return ParseAdapterConfig(text, path);
@@ -123,11 +117,15 @@ absl::Status WriteModel(const std::string& dir, const Decoder& decoder,
                                : named == "float16" ? at::kHalf
                                                     : at::kFloat;
   RETURN_IF_ERROR(WriteTrainable(dir + "/model.safetensors", decoder, dtype));
+  return CopyModelFiles(base_model_dir, dir);
+}
+
+absl::Status CopyModelFiles(const std::string& from_dir, const std::string& to_dir) {
   for (const char* name : kCopiedFiles) {
-    const std::string from = absl::StrCat(base_model_dir, "/", name);
+    const std::string from = absl::StrCat(from_dir, "/", name);
     if (!std::filesystem::exists(from)) continue;
     ASSIGN_OR_RETURN(const std::string content, ReadFile(from, kMaxCopiedBytes));
-    RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(dir, "/", name), content));
+    RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(to_dir, "/", name), content));
   }
   return absl::OkStatus();
 }

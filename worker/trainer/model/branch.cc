@@ -32,8 +32,12 @@ BranchTape BranchTape::Select(const at::Tensor& sequences) const {
   selected.key_inverse_rms = pick(key_inverse_rms);
   selected.unnormed = pick(unnormed);
   selected.post_inverse_rms = pick(post_inverse_rms);
-  selected.in = {pick(in.down), pick(in.dropout_mask)};
-  selected.out = {pick(out.down), pick(out.dropout_mask)};
+  const auto pick_linear = [&](const LinearTape& t) {
+    return LinearTape{.lora = {pick(t.lora.down), pick(t.lora.dropout_mask)},
+                      .before_factors = pick(t.before_factors)};
+  };
+  selected.in = pick_linear(in);
+  selected.out = pick_linear(out);
   return selected;
 }
 

@@ -37,32 +37,35 @@ class PartsDecoder : public Decoder {
   void SeedDropout(uint64_t seed) override { dropout_.set_current_seed(seed); }
 
   at::Tensor ForwardGroups(const at::Tensor& ids, const ForwardMasks& masks) override {
-    return Run(ids, UnitMasks(masks, ids.size(0), parts_), ContextOf(ids));
+    const at::Tensor all = WithPrompt(parts_, ids, /*padding=*/{});
+    return LastColumns(Run(all, UnitMasks(masks, ids.size(0), parts_), ContextOf(all)), ids);
   }
 
   std::unique_ptr<BackwardWalk> Walk(const at::Tensor& ids, const at::Tensor& targets,
                                      double count) override {
-    return std::make_unique<DecoderWalk>(parts_, ids, targets, count, ContextOf(ids));
+    return std::make_unique<DecoderWalk>(parts_, ids, targets, count,
+                                         ContextOf(WithPrompt(parts_, ids, /*padding=*/{})));
   }
 
   std::unique_ptr<KvCache> NewCache(const at::Tensor& padding, int64_t capacity) override {
     const ModelShape& shape = parts_.config.shape;
     const auto options = at::TensorOptions().dtype(parts_.dtype).device(parts_.device);
     return std::make_unique<KvCache>(
-        KvCache::Shape{shape.layers, padding.size(0), shape.key_value_heads, capacity,
-                       shape.head_dim},
+        KvCache::Shape{shape.layers, padding.size(0), shape.key_value_heads,
+                       capacity + PromptLength(parts_), shape.head_dim},
         padding, options);
   }
 
   at::Tensor ForwardCached(const at::Tensor& ids, KvCache& cache) override {
     at::NoGradGuard no_grad;
+    const at::Tensor all = cache.length() == 0 ? WithPrompt(parts_, ids, cache.padding()) : ids;
     ForwardContext context;
-    context.batch = ids.size(0);
-    context.sequence = ids.size(1);
+    context.batch = all.size(0);
+    context.sequence = all.size(1);
     const at::Tensor positions = cache.Begin(context.sequence);
     for (RopeTable& rope : ropes_) context.angles.push_back(rope.At(positions, cache.capacity()));
     context.cache = &cache;
-    return Run(ids, std::vector<UnitMask>(parts_.units.size()), context);
+    return LastColumns(Run(all, std::vector<UnitMask>(parts_.units.size()), context), ids);
   }
 
   at::Tensor LossSum(const at::Tensor& hidden, const at::Tensor& targets) override {
@@ -83,6 +86,12 @@ class PartsDecoder : public Decoder {
  private:
   at::Tensor Rows(const at::Tensor& hidden) const {
     return hidden.reshape({-1, parts_.config.shape.hidden_size});
+  }
+
+  // Of hidden states [batch, columns, hidden] those of `ids`' columns, without virtual tokens.
+  at::Tensor LastColumns(const at::Tensor& hidden, const at::Tensor& ids) const {
+    if (hidden.size(1) == ids.size(1)) return hidden;
+    return hidden.narrow(1, hidden.size(1) - ids.size(1), ids.size(1));
   }
 
   ForwardContext ContextOf(const at::Tensor& ids) {

@@ -20,16 +20,20 @@ namespace dropbp::trainer {
 struct DecoderOptions {
   std::string dtype = "auto";   // auto | fp32 | bf16: base weights and activations
   std::string device = "cpu";   // cpu | cuda:<index>
-  std::string method = "none";  // none (frozen) | lora | full
-  LoraSpec lora;
+  std::string method = "none";  // none (frozen) | as JobSpec::method
+  LoraSpec lora = {};
+  QloraSpec qlora = {};
+  Ia3Spec ia3 = {};
+  PromptTuningSpec prompt_tuning = {};
   uint64_t seed = 0;  // initial adapters
 };
 
 // A tensor that an optimizer updates, in place. `value` is an fp32 leaf with requires_grad.
 struct TrainableParameter {
-  std::string name;  // as PEFT (lora) or transformers (full) names it in its files
+  std::string name;  // as PEFT (adapters) or transformers (full) names it in its files
   at::Tensor value;
   int unit = -1;  // the droppable unit it belongs to; -1: never dropped
+  double learning_rate_scale = 1;
 };
 
 // Which units run backward, and for which sequences. The batch is divided into rows.size() groups

@@ -24,14 +24,43 @@ std::vector<int64_t> KeptSequences(const std::vector<MaskRow>& rows, size_t unit
 
 }  // namespace
 
+int64_t PromptLength(const DecoderParts& parts) {
+  return parts.prompt.defined() ? parts.prompt.size(0) : 0;
+}
+
+at::Tensor WithPrompt(const DecoderParts& parts, const at::Tensor& ids, const at::Tensor& padding) {
+  const int64_t length = PromptLength(parts);
+  if (length == 0) return ids;
+  const int64_t batch = ids.size(0);
+  const at::Tensor prompt = at::arange(-1, -length - 1, -1, at::kLong).to(ids.device());
+  const at::Tensor all = at::cat({prompt.expand({batch, length}), ids}, 1);
+  if (!padding.defined()) return all;
+  // Column c of a sequence with p columns of padding is its token c before p, virtual token c - p
+  // up to p + length, and token c - length behind that.
+  const at::Tensor column = at::arange(all.size(1), at::kLong).to(ids.device()).unsqueeze(0);
+  const at::Tensor begin = padding.to(ids.device());
+  const at::Tensor source = at::where(column < begin, column + length,
+                                      at::where(column < begin + length, column - begin, column));
+  return all.gather(1, source);
+}
+
 at::Tensor Embed(const DecoderParts& parts, const at::Tensor& ids) {
-  const at::Tensor flat = ids.to(parts.device).reshape({-1});
+  at::Tensor flat = ids.to(parts.device).reshape({-1});
+  const at::Tensor virtual_rows =
+      parts.prompt.defined() ? flat.lt(0).nonzero().view({-1}) : at::Tensor();
+  const at::Tensor virtual_tokens =
+      parts.prompt.defined() ? -1 - flat.index_select(0, virtual_rows) : at::Tensor();
+  if (parts.prompt.defined()) flat = flat.clamp_min(0);
   const at::Tensor& leaf = parts.embedding.leaf();
   const at::Tensor embedded = AnyRequiresGrad({leaf}) ? at::embedding(leaf, flat).to(parts.dtype)
                                                       : parts.embedding.Get().index_select(0, flat);
-  if (!parts.config.scaled_embeddings) return embedded;
   const double scale = std::sqrt(static_cast<double>(parts.config.shape.hidden_size));
-  return embedded * at::scalar_tensor(scale, embedded.options());
+  const at::Tensor rows = parts.config.scaled_embeddings
+                              ? embedded * at::scalar_tensor(scale, embedded.options())
+                              : embedded;
+  if (!parts.prompt.defined()) return rows;
+  return rows.index_copy(0, virtual_rows,
+                         at::embedding(parts.prompt, virtual_tokens).to(parts.dtype));
 }
 
 at::Tensor FinalNorm(const DecoderParts& parts, const at::Tensor& x) {

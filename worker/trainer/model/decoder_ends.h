@@ -12,8 +12,14 @@
 
 namespace dropbp::trainer {
 
-// ids: [batch, sequence] -> [rows, hidden] in the compute dtype; recorded if the embedding is
-// trained.
+// Ids of virtual tokens are negative: -1 is the first one. Puts all of the model's into `ids`
+// [batch, sequence], between the padding at the left of each sequence, int64 [batch, 1] columns
+// (undefined: none), and its tokens. Gives `ids` itself where the model has none.
+at::Tensor WithPrompt(const DecoderParts& parts, const at::Tensor& ids, const at::Tensor& padding);
+int64_t PromptLength(const DecoderParts& parts);
+
+// ids: [batch, sequence] -> [rows, hidden] in the compute dtype; recorded if the embedding or a
+// prompt is trained.
 at::Tensor Embed(const DecoderParts& parts, const at::Tensor& ids);
 
 // [rows, hidden] -> [rows, hidden]; recorded if a gradient could reach x or the norm's weight.

@@ -1,16 +1,15 @@
 #include "worker/trainer/model/decoder_parts.h"
 
 #include <ATen/ATen.h>
-#include <ATen/CPUGeneratorImpl.h>
 
-#include <algorithm>
-#include <cmath>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "core/plan/model_shape.h"
+#include "worker/trainer/model/adapter_builder.h"
 #include "worker/trainer/model/attention_branch.h"
 #include "worker/trainer/model/compute_options.h"
 #include "worker/trainer/model/mlp_branch.h"
@@ -18,46 +17,36 @@
 namespace dropbp::trainer {
 namespace {
 
-absl::Status CheckLora(const LoraSpec& lora, const ModelShape& shape) {
-  const std::vector<std::string> modules = LinearModules(shape);
-  if (lora.rank < 1)
-    return absl::InvalidArgumentError(
-        absl::StrCat("lora.rank is ", lora.rank, "; it must be at least 1"));
-  for (const std::string& target : lora.target_modules) {
-    const bool known =
-        target == "all-linear" || std::count(modules.begin(), modules.end(), target) > 0;
-    if (!known) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "lora.target_modules: \"", target, "\" is no linear module of a ", shape.model_type,
-          " model; legal are ", absl::StrJoin(modules, ", "), ", all-linear"));
-    }
-  }
-  return absl::OkStatus();
-}
-
 class Builder {
  public:
-  Builder(const DecoderOptions& options, WeightSource& weights, DecoderParts& parts)
-      : lora_(options.lora),
-        lora_method_(options.method == "lora"),
+  Builder(const DecoderOptions& options, AdapterBuilder adapters, WeightSource& weights,
+          DecoderParts& parts)
+      : dropout_(options.lora.dropout),
         full_(options.method == "full"),
-        seed_(options.seed),
+        quantization_(options.method == "qlora" ? std::optional(options.qlora) : std::nullopt),
+        adapters_(std::move(adapters)),
         weights_(weights),
         parts_(parts) {}
 
   absl::Status Build() {
     const ModelShape& shape = parts_.config.shape;
-    ASSIGN_OR_RETURN(parts_.embedding,
-                     Plain("model.embed_tokens.weight", {shape.vocab_size, shape.hidden_size}, -1));
+    constexpr const char* kEmbedding = "model.embed_tokens.weight";
+    ASSIGN_OR_RETURN(parts_.embedding, Vocabulary("model.embed_tokens", kEmbedding));
+    parts_.prompt = adapters_.Prompt(parts_.embedding.Get());
     for (int64_t layer = 0; layer < shape.layers; ++layer) {
       RETURN_IF_ERROR(AddUnit(layer, UnitKind::kAttention));
       RETURN_IF_ERROR(AddUnit(layer, UnitKind::kMlp));
     }
     ASSIGN_OR_RETURN(parts_.norm, MakeNorm("model.norm", shape.hidden_size, -1));
-    parts_.head = parts_.embedding;
-    if (!shape.tied_embeddings) {
-      ASSIGN_OR_RETURN(parts_.head,
-                       Plain("lm_head.weight", {shape.vocab_size, shape.hidden_size}, -1));
+    // A tied head that is trained beside adapters, or whose embedding is, goes its own way, as in
+    // PEFT.
+    const bool apart = adapters_.IsSaved("embed_tokens") || adapters_.IsSaved("lm_head");
+    if (shape.tied_embeddings && !apart) {
+      parts_.head = parts_.embedding;
+    } else {
+      ASSIGN_OR_RETURN(
+          parts_.head,
+          Vocabulary("lm_head", shape.tied_embeddings ? kEmbedding : "lm_head.weight"));
     }
     return weights_.CheckAllUsed();
   }
@@ -67,18 +56,23 @@ class Builder {
     return at::TensorOptions().device(parts_.device).dtype(full_ ? at::kFloat : parts_.dtype);
   }
 
-  at::Tensor Trainable(const std::string& name, const at::Tensor& value, int unit) {
-    at::Tensor leaf = value.detach().requires_grad_(true);
-    parts_.trainable.push_back({name, leaf, unit});
-    return leaf;
-  }
-
   // A weight that is no linear module of a block.
   absl::StatusOr<ComputeCopy> Plain(const std::string& name, at::IntArrayRef shape, int unit) {
     const at::Tensor value = at::empty(shape, Options());
     RETURN_IF_ERROR(weights_.CopyTo(name, value));
-    return full_ ? ComputeCopy::Of(Trainable(name, value, unit), parts_.dtype)
+    return full_ ? ComputeCopy::Of(adapters_.Train(name, value, unit), parts_.dtype)
                  : ComputeCopy::Frozen(value);
+  }
+
+  // Embedding or head; `source` is the weight that it begins as.
+  absl::StatusOr<ComputeCopy> Vocabulary(const std::string& module, const std::string& source) {
+    const std::vector<int64_t> shape = {parts_.config.shape.vocab_size,
+                                        parts_.config.shape.hidden_size};
+    if (!adapters_.IsSaved(module.substr(module.rfind('.') + 1))) return Plain(source, shape, -1);
+    const at::Tensor value = at::empty(shape, Options().dtype(at::kFloat));
+    RETURN_IF_ERROR(weights_.CopyTo(source, value));
+    const std::string name = absl::StrCat("base_model.model.", module, ".weight");
+    return ComputeCopy::Of(adapters_.Train(name, value, -1), parts_.dtype);
   }
 
   absl::StatusOr<Norm> MakeNorm(const std::string& name, int64_t width, int unit) {
@@ -86,33 +80,36 @@ class Builder {
     return Norm(std::move(weight), parts_.config.rms_norm_eps, parts_.config.unit_offset_norms);
   }
 
-  bool HasAdapter(const LinearShape& module) const {
-    if (!lora_method_) return false;
-    return std::any_of(
-        lora_.target_modules.begin(), lora_.target_modules.end(),
-        [&](const std::string& target) { return target == "all-linear" || target == module.name; });
+  // A frozen weight in 4 bits. It is 32-bit only while it is being read.
+  absl::StatusOr<Nf4Matrix> Quantized(const std::string& name, int64_t out, int64_t in) {
+    const at::Tensor weight = at::empty({out, in}, at::kFloat);
+    RETURN_IF_ERROR(weights_.CopyTo(name, weight));
+    return Nf4Matrix::Quantize(weight, *quantization_, parts_.device);
   }
 
-  // Kaiming-uniform with a = sqrt(5), which is uniform within 1 / sqrt(in); its seed is that of the
-  // job and the parameter's index, so that every rank and every attempt begins with the same
-  // adapters.
-  at::Tensor InitialA(int64_t in) const {
-    uint64_t mixed =
-        (seed_ + 1) * 0x9E3779B97F4A7C15ull + parts_.trainable.size() * 0xBF58476D1CE4E5B9ull;
-    mixed = (mixed ^ (mixed >> 31)) * 0x94D049BB133111EBull;
-    at::Generator generator = at::detail::createCPUGenerator(mixed ^ (mixed >> 29));
-    const double bound = 1 / std::sqrt(static_cast<double>(in));
-    return at::empty({lora_.rank, in}, at::kFloat)
-        .uniform_(-bound, bound, generator)
-        .to(parts_.device);
-  }
-
-  void AddAdapter(LinearModule& module, int64_t in, int unit) {
-    const std::string prefix = absl::StrCat("base_model.model.", module.name);
-    module.lora_a = Trainable(prefix + ".lora_A.weight", InitialA(in), unit);
-    const auto options = at::TensorOptions().device(parts_.device).dtype(at::kFloat);
-    module.lora_b =
-        Trainable(prefix + ".lora_B.weight", at::zeros({module.out, lora_.rank}, options), unit);
+  // Modules' weights one below another.
+  absl::StatusOr<LinearWeight> Weight(const std::string& prefix,
+                                      const std::vector<LinearShape>& shapes, at::Tensor& dense) {
+    const int64_t in = shapes.front().in;
+    if (quantization_.has_value()) {
+      std::vector<Nf4Matrix> matrices;
+      for (const LinearShape& shape : shapes) {
+        ASSIGN_OR_RETURN(Nf4Matrix matrix,
+                         Quantized(prefix + shape.name + ".weight", shape.out, in));
+        matrices.push_back(std::move(matrix));
+      }
+      return LinearWeight(std::move(matrices), parts_.dtype);
+    }
+    int64_t rows = 0;
+    for (const LinearShape& shape : shapes) rows += shape.out;
+    dense = at::empty({rows, in}, Options());
+    int64_t offset = 0;
+    for (const LinearShape& shape : shapes) {
+      RETURN_IF_ERROR(
+          weights_.CopyTo(prefix + shape.name + ".weight", dense.narrow(0, offset, shape.out)));
+      offset += shape.out;
+    }
+    return LinearWeight(dense);
   }
 
   // Modules that read the same input; their names begin with `prefix`.
@@ -120,10 +117,9 @@ class Builder {
                                     const std::vector<LinearShape>& shapes, int unit) {
     const int64_t in = shapes.front().in;
     const bool has_bias = shapes.front().bias;
-    int64_t rows = 0;
-    for (const LinearShape& shape : shapes) rows += shape.out;
-    const at::Tensor weight = at::empty({rows, in}, Options());
-    const at::Tensor bias = has_bias ? at::empty({rows}, Options()) : at::Tensor();
+    at::Tensor dense;
+    ASSIGN_OR_RETURN(LinearWeight weight, Weight(prefix, shapes, dense));
+    std::vector<at::Tensor> biases;
     std::vector<LinearModule> modules;
     int64_t offset = 0;
     for (const LinearShape& shape : shapes) {
@@ -131,22 +127,24 @@ class Builder {
       module.name = prefix + shape.name;
       module.offset = offset;
       module.out = shape.out;
-      const at::Tensor own = weight.narrow(0, offset, shape.out);
-      RETURN_IF_ERROR(weights_.CopyTo(module.name + ".weight", own));
-      if (full_) module.master = Trainable(module.name + ".weight", own, unit);
-      if (has_bias) {
-        const at::Tensor own_bias = bias.narrow(0, offset, shape.out);
-        RETURN_IF_ERROR(weights_.CopyTo(module.name + ".bias", own_bias));
-        if (full_) module.master_bias = Trainable(module.name + ".bias", own_bias, unit);
+      if (full_) {
+        module.master =
+            adapters_.Train(module.name + ".weight", dense.narrow(0, offset, shape.out), unit);
       }
-      if (HasAdapter(shape)) AddAdapter(module, in, unit);
+      if (has_bias) {
+        biases.push_back(at::empty({shape.out}, Options()));
+        RETURN_IF_ERROR(weights_.CopyTo(module.name + ".bias", biases.back()));
+        if (full_) {
+          module.master_bias = adapters_.Train(module.name + ".bias", biases.back(), unit);
+        }
+      }
+      adapters_.Equip(module, in, unit, weight);
       offset += shape.out;
       modules.push_back(std::move(module));
     }
-    const AdapterSettings adapter{
-        lora_.alpha / static_cast<double>(std::max<int64_t>(lora_.rank, 1)), lora_.dropout};
-    return full_ ? LinearGroup(std::move(modules), {}, {}, adapter, parts_.dtype)
-                 : LinearGroup(std::move(modules), weight, bias, adapter, parts_.dtype);
+    if (full_) return LinearGroup(std::move(modules), {}, {}, dropout_, parts_.dtype);
+    return LinearGroup(std::move(modules), std::move(weight),
+                       has_bias ? at::cat(biases) : at::Tensor(), dropout_, parts_.dtype);
   }
 
   absl::StatusOr<AttentionSettings> Settings(int64_t layer, const std::string& block, int unit) {
@@ -198,10 +196,10 @@ class Builder {
     return absl::OkStatus();
   }
 
-  const LoraSpec lora_;
-  const bool lora_method_;
+  const double dropout_;
   const bool full_;
-  const uint64_t seed_;
+  const std::optional<QloraSpec> quantization_;
+  AdapterBuilder adapters_;
   WeightSource& weights_;
   DecoderParts& parts_;
 };
@@ -214,13 +212,10 @@ absl::StatusOr<DecoderParts> BuildDecoder(const hf::ModelConfig& config,
   parts.config = config;
   ASSIGN_OR_RETURN(parts.device, ParseDevice(options.device));
   ASSIGN_OR_RETURN(parts.dtype, ResolveDtype(options.dtype, config.dtype, parts.device));
-  if (options.method == "lora") RETURN_IF_ERROR(CheckLora(options.lora, config.shape));
-  if (options.method != "lora" && options.method != "full" && options.method != "none") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("method is \"", options.method, "\"; legal are lora, full, none"));
-  }
+  ASSIGN_OR_RETURN(AdapterBuilder adapters,
+                   AdapterBuilder::Make(options, config.shape, parts.device, &parts.trainable));
   at::NoGradGuard no_grad;
-  RETURN_IF_ERROR(Builder(options, weights, parts).Build());
+  RETURN_IF_ERROR(Builder(options, std::move(adapters), weights, parts).Build());
   return parts;
 }
 

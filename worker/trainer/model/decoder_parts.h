@@ -19,6 +19,7 @@ struct DecoderParts {
   at::ScalarType dtype = at::ScalarType::Float;
   at::Device device = at::Device(at::kCPU);
   ComputeCopy embedding;  // [vocab, hidden]
+  at::Tensor prompt;      // prompt tuning: a leaf [virtual tokens, hidden]; else undefined
   std::vector<std::unique_ptr<Branch>> units;
   Norm norm;
   ComputeCopy head;  // [vocab, hidden]; shares the embedding's storage or leaf if they are tied

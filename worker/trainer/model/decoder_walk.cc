@@ -10,7 +10,9 @@ namespace dropbp::trainer {
 
 DecoderWalk::DecoderWalk(DecoderParts& parts, const at::Tensor& ids, const at::Tensor& targets,
                          double count, const ForwardContext& context)
-    : parts_(parts), embedded_(Embed(parts, ids)), tapes_(parts.units.size()) {
+    : parts_(parts),
+      embedded_(Embed(parts, WithPrompt(parts, ids, /*padding=*/{}))),
+      tapes_(parts.units.size()) {
   {
     at::NoGradGuard no_grad;
     at::Tensor x = embedded_.detach();
@@ -20,7 +22,9 @@ DecoderWalk::DecoderWalk(DecoderParts& parts, const at::Tensor& ids, const at::T
     top_ = x;
   }
   top_.set_requires_grad(true);
-  loss_ = TokenLossSum(FinalNorm(parts, top_), targets.reshape({-1}), parts.head,
+  // Nothing is to be predicted at virtual tokens.
+  const at::Tensor all_targets = at::constant_pad_nd(targets, {PromptLength(parts), 0}, -100);
+  loss_ = TokenLossSum(FinalNorm(parts, top_), all_targets.reshape({-1}), parts.head,
                        parts.config.logit_softcap) /
           count;
   for (size_t i = 0; i < parts.trainable.size(); ++i) {
@@ -60,10 +64,13 @@ at::Tensor DecoderWalk::Through(int unit, const at::Tensor& dy, Gradients& gradi
 
 void DecoderWalk::Bottom(const at::Tensor& dx, Gradients& gradients) {
   if (!embedded_.requires_grad()) return;
-  const auto grads = torch::autograd::grad({embedded_}, {parts_.embedding.leaf()}, {dx},
-                                           /*retain_graph=*/true);
+  std::vector<at::Tensor> leaves;
+  for (const at::Tensor& leaf : {parts_.embedding.leaf(), parts_.prompt}) {
+    if (leaf.defined()) leaves.push_back(leaf);
+  }
+  const auto grads = torch::autograd::grad({embedded_}, leaves, {dx}, /*retain_graph=*/true);
   at::NoGradGuard no_grad;
-  Add(parts_.embedding.leaf(), grads[0], gradients);
+  for (size_t i = 0; i < leaves.size(); ++i) Add(leaves[i], grads[i], gradients);
 }
 
 }  // namespace dropbp::trainer

@@ -35,6 +35,7 @@ class KvCache {
   at::Tensor Attend(int64_t layer, const QkvViews& qkv, const AttentionDims& dims);
 
   int64_t length() const { return length_; }
+  const at::Tensor& padding() const { return padding_; }  // int64 [batch, 1]
   int64_t capacity() const { return capacity_; }
 
  private:

@@ -2,134 +2,108 @@
 
 #include <ATen/ATen.h>
 
-#include <optional>
 #include <utility>
 
+#include "core/base/check.h"
 #include "worker/trainer/model/matmul.h"
 
 namespace dropbp::trainer {
-namespace {
 
-at::Tensor DropoutMask(const at::Tensor& x, double dropout, const at::Generator& generator) {
-  at::Tensor mask = at::empty_like(x);
-  mask.bernoulli_(1 - dropout, std::optional<at::Generator>(generator));
-  return mask.div_(1 - dropout);
-}
-
-}  // namespace
-
-LinearGroup::LinearGroup(std::vector<LinearModule> modules, at::Tensor weight, at::Tensor bias,
-                         AdapterSettings adapter, at::ScalarType dtype)
+LinearGroup::LinearGroup(std::vector<LinearModule> modules, LinearWeight weight, at::Tensor bias,
+                         double dropout, at::ScalarType dtype)
     : modules_(std::move(modules)),
       weight_(std::move(weight)),
       bias_(std::move(bias)),
-      adapter_(adapter),
+      lora_(modules_, dropout, dtype),
+      factors_(modules_, weight_),
       dtype_(dtype) {
   for (const LinearModule& module : modules_) {
     for (const at::Tensor& leaf :
-         {module.lora_a, module.lora_b, module.master, module.master_bias}) {
+         {module.lora_a, module.lora_b, module.magnitude, module.output_factor, module.input_factor,
+          module.master, module.master_bias}) {
       if (leaf.defined()) parameters_.push_back(leaf);
     }
-    has_adapters_ |= module.lora_a.defined();
     has_masters_ |= module.master.defined();
+    if (module.input_factor.defined()) input_factor_ = module.input_factor;
   }
+  DROPBP_CHECK(!input_factor_.defined() || modules_.size() == 1);
 }
 
 void LinearGroup::ConvertLeaves() {
-  std::vector<at::Tensor> a, weights, biases;
-  b_.clear();
+  lora_.Convert();
+  if (!factors_.empty()) factors_.Convert(weight_, lora_);
+  if (!has_masters_) return;
+  std::vector<at::Tensor> weights, biases;
   for (const LinearModule& module : modules_) {
-    if (module.lora_a.defined()) {
-      a.push_back(module.lora_a);
-      b_.push_back(module.lora_b.to(dtype_));
-    }
-    if (module.master.defined()) weights.push_back(module.master);
+    weights.push_back(module.master);
     if (module.master_bias.defined()) biases.push_back(module.master_bias);
   }
   const auto joined = [&](const std::vector<at::Tensor>& parts) {
     return (parts.size() == 1 ? parts[0].detach() : at::cat(parts)).to(dtype_);
   };
-  if (!a.empty()) a_ = joined(a);
-  if (!weights.empty()) weight_ = joined(weights);
+  weight_ = LinearWeight(joined(weights));
   if (!biases.empty()) bias_ = joined(biases);
 }
 
 at::Tensor LinearGroup::Forward(const at::Tensor& x, const at::Generator* dropout,
                                 LinearTape* tape) {
   if (has_parameters()) ConvertLeaves();
-  at::Tensor y = LinearForward(x, weight_, bias_);
-  if (has_adapters_) AddAdapters(x, dropout, tape, y);
-  return y;
-}
-
-void LinearGroup::AddAdapters(const at::Tensor& x, const at::Generator* dropout, LinearTape* tape,
-                              at::Tensor& y) const {
-  const bool drop = dropout != nullptr && adapter_.dropout > 0;
-  const at::Tensor mask = drop ? DropoutMask(x, adapter_.dropout, *dropout) : at::Tensor();
-  const at::Tensor down = at::mm(drop ? x * mask : x, a_.t());
-  int64_t column = 0;
-  size_t adapter = 0;
-  for (const LinearModule& module : modules_) {
-    if (!module.lora_a.defined()) continue;
-    const at::Tensor& b = b_[adapter++];
-    y.narrow(1, module.offset, module.out)
-        .addmm_(down.narrow(1, column, b.size(1)), b.t(), /*beta=*/1, adapter_.scaling);
-    column += b.size(1);
-  }
-  if (tape != nullptr) *tape = {down, mask};
+  const bool bias_last = factors_.before_bias() && bias_.defined();
+  // Factors are near one: they multiply in fp32, where bf16 would round a step of theirs away.
+  at::Tensor y =
+      weight_.Forward(input_factor_.defined() ? (x * input_factor_.detach()).to(dtype_) : x,
+                      bias_last ? at::Tensor() : bias_);
+  if (!lora_.empty()) lora_.AddTo(y, x, dropout, tape != nullptr ? &tape->lora : nullptr);
+  if (!factors_.empty()) factors_.Apply(y, tape != nullptr ? &tape->before_factors : nullptr);
+  return bias_last ? y.add_(bias_) : y;
 }
 
 LinearGrads LinearGroup::Backward(const LinearTape& tape, const at::Tensor& x, const at::Tensor& dy,
                                   bool input_needed) const {
+  std::vector<ModuleGrads> by_module(modules_.size());
+  at::Tensor dz = dy;
+  if (!factors_.empty()) {
+    std::vector<at::Tensor> gradients;
+    dz = factors_.Backward(tape.before_factors, dy, gradients);
+    size_t next = 0;
+    for (size_t i = 0; i < modules_.size(); ++i) {
+      if (modules_[i].magnitude.defined() || modules_[i].output_factor.defined())
+        by_module[i].factor = gradients[next++];
+    }
+  }
   LinearGrads grads;
-  if (input_needed) grads.input = LinearInputGrad(dy, weight_);
-  if (has_adapters_) AdapterGrads(tape, x, dy, grads);
-  if (has_masters_) MasterGrads(x, dy, grads);
+  if (input_needed || input_factor_.defined()) grads.input = weight_.InputGrad(dz);
+  if (!lora_.empty()) {
+    const std::vector<LoraGrads> adapters = lora_.Backward(tape.lora, x, dz, grads.input);
+    size_t next = 0;
+    for (size_t i = 0; i < modules_.size(); ++i) {
+      if (modules_[i].lora_a.defined()) by_module[i].lora = adapters[next++];
+    }
+  }
+  if (input_factor_.defined()) {
+    by_module[0].input_factor = (grads.input.to(at::kFloat) * x).sum(0, /*keepdim=*/true);
+    grads.input = (grads.input * input_factor_.detach()).to(dtype_);
+  }
+  if (has_masters_) MasterGrads(x, dz, by_module);
+  for (ModuleGrads& module : by_module) {
+    for (at::Tensor* gradient : {&module.lora.a, &module.lora.b, &module.factor,
+                                 &module.input_factor, &module.master, &module.master_bias}) {
+      if (gradient->defined()) grads.parameters.push_back(std::move(*gradient));
+    }
+  }
   return grads;
 }
 
-void LinearGroup::AdapterGrads(const LinearTape& tape, const at::Tensor& x, const at::Tensor& dy,
-                               LinearGrads& grads) const {
-  at::Tensor ddown = at::empty_like(tape.down);
-  std::vector<at::Tensor> b_grads;
-  int64_t column = 0;
-  for (const LinearModule& module : modules_) {
-    if (!module.lora_a.defined()) continue;
-    const at::Tensor& b = b_[b_grads.size()];
-    const at::Tensor dy_module = dy.narrow(1, module.offset, module.out);
-    ddown.narrow(1, column, b.size(1)).copy_(at::mm(dy_module, b));
-    const at::Tensor down = tape.down.narrow(1, column, b.size(1));
-    b_grads.push_back(LinearWeightGrad(dy_module, down).to(at::kFloat).mul_(adapter_.scaling));
-    column += b.size(1);
-  }
-  ddown.mul_(adapter_.scaling);
-  const bool dropped = tape.dropout_mask.defined();
-  if (grads.input.defined()) {
-    if (dropped) {
-      grads.input.addcmul_(at::mm(ddown, a_), tape.dropout_mask);
-    } else {
-      grads.input.addmm_(ddown, a_);
-    }
-  }
-  const at::Tensor a_grad =
-      LinearWeightGrad(ddown, dropped ? x * tape.dropout_mask : x).to(at::kFloat);
-  column = 0;
-  for (size_t i = 0; i < b_grads.size(); ++i) {
-    grads.parameters.push_back(a_grad.narrow(0, column, b_[i].size(1)));
-    grads.parameters.push_back(b_grads[i]);
-    column += b_[i].size(1);
-  }
-}
-
-void LinearGroup::MasterGrads(const at::Tensor& x, const at::Tensor& dy, LinearGrads& grads) const {
+void LinearGroup::MasterGrads(const at::Tensor& x, const at::Tensor& dy,
+                              std::vector<ModuleGrads>& grads) const {
   const at::Tensor weight_grad = LinearWeightGrad(dy, x).to(at::kFloat);
   const at::Tensor bias_grad =
       bias_.defined() ? dy.sum(0, /*keepdim=*/false, at::kFloat) : at::Tensor();
-  for (const LinearModule& module : modules_) {
-    grads.parameters.push_back(weight_grad.narrow(0, module.offset, module.out));
-    if (module.master_bias.defined()) {
-      grads.parameters.push_back(bias_grad.narrow(0, module.offset, module.out));
-    }
+  for (size_t i = 0; i < modules_.size(); ++i) {
+    const LinearModule& module = modules_[i];
+    grads[i].master = weight_grad.narrow(0, module.offset, module.out);
+    if (module.master_bias.defined())
+      grads[i].master_bias = bias_grad.narrow(0, module.offset, module.out);
   }
 }
 

@@ -2,6 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <map>
+#include <utility>
+
 namespace dropbp::trainer {
 
 // Tensors of one fused update, position by position.
@@ -38,19 +41,20 @@ AdamW::AdamW(const std::vector<TrainableParameter>& parameters, const TrainingSp
 
 void AdamW::Step(double learning_rate) {
   at::NoGradGuard no_grad;
-  Group matrices;
-  Group vectors;
+  // By learning rate and by whether weights decay.
+  std::map<std::pair<double, bool>, Group> groups;
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    const at::Tensor& value = parameters_[i].value;
-    if (!value.grad().defined()) continue;
-    (value.dim() >= 2 ? matrices : vectors).Add(value, states_[i]);
+    const TrainableParameter& parameter = parameters_[i];
+    if (!parameter.value.grad().defined()) continue;
+    groups[{parameter.learning_rate_scale, parameter.value.dim() >= 2}].Add(parameter.value,
+                                                                            states_[i]);
   }
-  UpdateGroup(matrices, learning_rate, weight_decay_);
-  UpdateGroup(vectors, learning_rate, 0);
+  for (const auto& [kind, group] : groups) {
+    UpdateGroup(group, learning_rate * kind.first, kind.second ? weight_decay_ : 0);
+  }
 }
 
 void AdamW::UpdateGroup(const Group& group, double learning_rate, double weight_decay) {
-  if (group.values.empty()) return;
   at::_foreach_add_(group.steps, 1);
   at::_fused_adamw_(group.values, group.gradients, group.first_moments, group.second_moments,
                     /*max_exp_avg_sqs=*/{}, group.steps, learning_rate, beta1_, beta2_,

@@ -21,7 +21,8 @@ class AdamW {
   // `parameters` must outlive the optimizer and keep their addresses.
   AdamW(const std::vector<TrainableParameter>& parameters, const TrainingSpec& spec);
 
-  // Updates all parameters with a defined gradient. Throws what torch throws.
+  // Updates all parameters with a defined gradient, each at `learning_rate` times its own scale.
+  // Throws what torch throws.
   void Step(double learning_rate);
 
   // Gives parameters without a gradient one of zeros, so that the next Step advances them too:

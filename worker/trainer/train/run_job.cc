@@ -26,12 +26,7 @@ void UseDeviceAndThreads(const Assignment& assignment) {
 }
 
 absl::StatusOr<std::unique_ptr<Decoder>> LoadModel(const Assignment& assignment) {
-  const JobSpec& spec = assignment.spec;
-  return Decoder::Load(assignment.model_dir, {.dtype = spec.dtype,
-                                              .device = assignment.device,
-                                              .method = spec.method,
-                                              .lora = spec.lora,
-                                              .seed = static_cast<uint64_t>(spec.training.seed)});
+  return Decoder::Load(assignment.model_dir, OptionsFor(assignment.spec, assignment.device));
 }
 
 // Null for a single rank on CPU, which has nobody to talk to. A single rank on CUDA goes through
@@ -63,9 +58,10 @@ absl::StatusOr<std::vector<std::string>> WriteResult(const Assignment& assignmen
                                                      const Decoder& model) {
   if (assignment.rank != 0) return std::vector<std::string>();
   const std::string& dir = assignment.output_dir;
-  RETURN_IF_ERROR(assignment.spec.method == "full"
-                      ? WriteModel(dir, model, assignment.model_dir)
-                      : WriteAdapter(dir, model, assignment.spec.lora, assignment.spec.model));
+  RETURN_IF_ERROR(
+      assignment.spec.method == "full"
+          ? WriteModel(dir, model, assignment.model_dir)
+          : WriteAdapter(dir, model, AdapterOf(assignment.spec), assignment.spec.model));
   return ListFiles(dir);
 }
 

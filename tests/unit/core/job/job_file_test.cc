@@ -126,6 +126,8 @@ TEST(ParseJobFileTest, RefusesWrongTypes) {
   EXPECT_THAT(ErrorOf("training:\n  epochs: nan\n"), HasSubstr("training.epochs: found nan"));
   EXPECT_THAT(ErrorOf("model: {a: b}\n"), HasSubstr("model: found a mapping, legal is text"));
   EXPECT_THAT(ErrorOf("lora:\n  target_modules: [[a]]\n"), HasSubstr("found a list in the list"));
+  EXPECT_THAT(ErrorOf("lora:\n  rank_pattern:\n    q_proj: many\n"),
+              HasSubstr("job.yaml:3: lora.rank_pattern: found \"many\", legal is numbers by"));
   EXPECT_THAT(ErrorOf("labels: x\n"), HasSubstr("labels: found \"x\", legal is key-value pairs"));
   EXPECT_THAT(ErrorOf("labels:\n  a: [b]\n"),
               HasSubstr("job.yaml:2: labels: found a list, legal is text"));

@@ -26,21 +26,44 @@ TEST(ValidateJobSpecTest, AcceptsTheDefaultsWithAModelAndData) {
   EXPECT_THAT(ValidateJobSpec(LegalSpec()), IsEmpty());
 }
 
+TEST(ValidateJobSpecTest, ChecksTheSettingsOfEveryMethod) {
+  JobSpec spec = LegalSpec();
+  spec.lora.use_dora = true;
+  spec.lora.dropout = 0.1;
+  spec.lora.rank_pattern = {{"q_(", 4}};
+  spec.qlora.block_size = 96;
+  spec.ia3.target_modules = {};
+  spec.lora.modules_to_save = {"norm"};
+  EXPECT_THAT(
+      ValidateJobSpec(spec),
+      testing::UnorderedElementsAre(
+          Breaks("lora.dropout", "found 0.1, legal is 0 with lora.use_dora"),
+          Breaks("lora.rank_pattern", "found \"q_(\", legal is a regular expression (RE2)"),
+          Breaks("qlora.block_size", "found 96, legal is a power of two"),
+          Breaks("ia3.target_modules", "found an empty list, legal is at least one module"),
+          Breaks("lora.modules_to_save", "found \"norm\", legal is a list of embed_tokens or")));
+  spec = LegalSpec();
+  spec.lora.rank_pattern = {{"q_proj", 4.5}};
+  EXPECT_THAT(ValidateJobSpec(spec),
+              ElementsAre(Breaks("lora.rank_pattern", "found 4.5, legal is a whole number")));
+}
+
 TEST(ValidateJobSpecTest, FindsAllViolationsAtOnce) {
   JobSpec spec = LegalSpec();
   spec.model = "";
-  spec.method = "qlora";
+  spec.method = "prefix";
   spec.training.steps = -1;
   spec.dropbp.drop_rate = 1;
   spec.lora.target_modules = {"w_proj"};
-  EXPECT_THAT(ValidateJobSpec(spec),
-              testing::UnorderedElementsAre(
-                  Breaks("model", "found \"\", legal is the name of a model folder"),
-                  Breaks("method", "found \"qlora\", legal is lora or full"),
-                  Breaks("training.steps", "found -1, legal is a whole number from 0 to 10000000"),
-                  Breaks("dropbp.drop_rate", "found 1, legal is a number from 0 to below 1"),
-                  Breaks("lora.target_modules",
-                         "found \"w_proj\", legal is a list of all-linear, q_proj")));
+  EXPECT_THAT(
+      ValidateJobSpec(spec),
+      testing::UnorderedElementsAre(
+          Breaks("model", "found \"\", legal is the name of a model folder"),
+          Breaks("method", "found \"prefix\", legal is lora, qlora, ia3, prompt_tuning or full"),
+          Breaks("training.steps", "found -1, legal is a whole number from 0 to 10000000"),
+          Breaks("dropbp.drop_rate", "found 1, legal is a number from 0 to below 1"),
+          Breaks("lora.target_modules",
+                 "found \"w_proj\", legal is a list of all-linear, q_proj")));
 }
 
 TEST(ValidateJobSpecTest, FindsEveryNumberBelowAndAboveItsRange) {

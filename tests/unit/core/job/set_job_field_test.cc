@@ -21,7 +21,7 @@ TEST(SetJobFieldTest, SetsEveryKindOfField) {
   for (const char* assignment :
        {"name=run-2", "dataset.file=a=b.jsonl", "training.steps=20", "training.learning_rate=3e-5",
         "method=full", "lora.target_modules=q_proj,v_proj", "labels.team=nlp",
-        "dataset.fields.prompt=question"}) {
+        "dataset.fields.prompt=question", "lora.use_rslora=true", "lora.alpha_pattern.layers.0.mlp.up_proj=0.5"}) {
     EXPECT_TRUE(SetJobField(assignment, job).ok()) << assignment;
   }
   EXPECT_EQ(job.name, "run-2");
@@ -32,6 +32,8 @@ TEST(SetJobFieldTest, SetsEveryKindOfField) {
   EXPECT_THAT(job.spec.lora.target_modules, ElementsAre("q_proj", "v_proj"));
   EXPECT_THAT(job.spec.labels, ElementsAre(std::pair("team", "nlp")));
   EXPECT_THAT(job.spec.dataset.fields, ElementsAre(std::pair("prompt", "question")));
+  EXPECT_TRUE(job.spec.lora.use_rslora);
+  EXPECT_THAT(job.spec.lora.alpha_pattern, ElementsAre(std::pair("layers.0.mlp.up_proj", 0.5)));
 }
 
 TEST(SetJobFieldTest, SaysWhatIsWrong) {
@@ -45,6 +47,10 @@ TEST(SetJobFieldTest, SaysWhatIsWrong) {
   EXPECT_THAT(ErrorOf("=5"), HasSubstr("legal is field=value"));
   EXPECT_THAT(ErrorOf("name=Bad Name"), HasSubstr("name: found \"Bad Name\""));
   EXPECT_THAT(ErrorOf("lora.target_modules="), HasSubstr("lora.target_modules: found \"\""));
+  EXPECT_THAT(ErrorOf("lora.rank_pattern.q_proj=many"),
+              HasSubstr("lora.rank_pattern: found \"many\", legal is numbers by the name"));
+  EXPECT_THAT(ErrorOf("lora.use_dora=yes"),
+              HasSubstr("lora.use_dora: found \"yes\", legal is true or false"));
   EXPECT_THAT(ErrorOf("labels=x"), HasSubstr("labels: found \"x\", legal is key-value pairs"));
   EXPECT_THAT(ErrorOf("training.steps= 5"), HasSubstr("found \" 5\""));
   EXPECT_THAT(ErrorOf("training.steps=99999999999999999999"),

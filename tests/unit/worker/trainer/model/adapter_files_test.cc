@@ -19,13 +19,13 @@ std::string Folder(const std::string& name) {
   return ::testing::TempDir() + "adapter_files_" + name;
 }
 
-LoraSpec SmallLora() { return SmallOptions("lora").lora; }
+AdapterSpec SmallLora() { return {.lora = SmallOptions("lora").lora}; }
 
 TEST(AdapterFilesTest, WhatIsWrittenIsReadBack) {
   const std::string dir = Folder("round_trip");
   const auto written = SmallDecoder(SmallOptions("lora"));
   ASSERT_TRUE(WriteAdapter(dir, *written, SmallLora(), "small").ok());
-  const LoraSpec lora = ReadAdapterConfig(dir).value();
+  const LoraSpec lora = ReadAdapterConfig(dir)->lora;
   EXPECT_EQ(lora.rank, 4);
   EXPECT_EQ(lora.alpha, 32);
   EXPECT_EQ(lora.target_modules.size(), 7u);
@@ -71,8 +71,11 @@ TEST(AdapterConfigTest, RefusesFeaturesThatWouldChangeTheResult) {
   };
   EXPECT_EQ(message(""), "");
   EXPECT_EQ(message(R"(, "use_dora": false, "rank_pattern": {}, "new_field": 1)"), "");
-  EXPECT_THAT(message(R"(, "use_dora": true)"), HasSubstr("f: use_dora is"));
-  EXPECT_THAT(message(R"(, "rank_pattern": {"q_proj": 2})"), HasSubstr("f: rank_pattern is"));
+  EXPECT_THAT(message(R"(, "use_dora": 1)"), HasSubstr("f: use_dora is"));
+  EXPECT_THAT(message(R"(, "rank_pattern": {"q_proj": "2"})"), HasSubstr("f: rank_pattern is"));
+  EXPECT_THAT(message(R"(, "rank_pattern": {"q_(": 2})"), HasSubstr("f: lora.rank_pattern: found"));
+  EXPECT_THAT(message(R"(, "modules_to_save": ["norm"])"), HasSubstr("f: modules_to_save is"));
+  EXPECT_THAT(message(R"(, "use_qalora": true)"), HasSubstr("f: use_qalora is"));
   EXPECT_THAT(message(R"(, "bias": "all")"), HasSubstr("f: bias is"));
   EXPECT_THAT(std::string(ParseAdapterConfig("[1]", "f").status().message()),
               HasSubstr("f: the file is"));

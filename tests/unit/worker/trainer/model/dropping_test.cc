@@ -122,16 +122,18 @@ TEST_P(DroppingTest, GradientsEqualTheDetachReferenceBitForBit) {
       parts.trainable[i].value.copy_(decoder->trainable()[i].value);
   }
   const SmallBatch batch = MakeBatch();
+  const at::Tensor ids = WithPrompt(parts, batch.ids, /*padding=*/{});
+  const at::Tensor targets = at::constant_pad_nd(batch.targets, {PromptLength(parts), 0}, -100);
   ForwardContext context;
-  context.batch = batch.ids.size(0);
-  context.sequence = batch.ids.size(1);
+  context.batch = ids.size(0);
+  context.sequence = ids.size(1);
   for (const hf::RopeConfig& rope : config.ropes) {
     context.angles.push_back(
         RopeTable(rope, config.shape.head_dim, at::kCPU).First(context.sequence));
   }
   for (const MaskRow& mask : Masks()) {
     const at::Tensor loss = Step(*decoder, mask);
-    at::Tensor x = Embed(parts, batch.ids);
+    at::Tensor x = Embed(parts, ids);
     for (int unit = 0; unit < kUnits; ++unit) {
       if (mask[unit]) {
         x = ResidualUnit(*parts.units[unit], x, context, UnitMask());
@@ -145,7 +147,7 @@ TEST_P(DroppingTest, GradientsEqualTheDetachReferenceBitForBit) {
     const RmsNormResult normed = parts.norm.Forward(top.detach());
     const at::Tensor hidden = normed.y.detach().requires_grad_(true);
     const at::Tensor reference_loss =
-        TokenLossSum(hidden, batch.targets.view({-1}), parts.head, config.logit_softcap);
+        TokenLossSum(hidden, targets.view({-1}), parts.head, config.logit_softcap);
     EXPECT_TRUE(at::equal(reference_loss, loss));
     reference_loss.backward();
     const at::Tensor cotangent =

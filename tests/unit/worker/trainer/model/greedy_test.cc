@@ -37,6 +37,16 @@ TEST_P(GreedyTest, EachPromptOfABatchGetsTheTokensItGetsAlone) {
     EXPECT_EQ(answers[i], Slowly(*decoder, prompts[i], 20)) << i;
 }
 
+// Virtual tokens lie between a shorter prompt's padding and its first token.
+TEST(GreedyPromptTest, VirtualTokensOfABatchDoWhatTheyDoAlone) {
+  const auto decoder = SmallDecoder(SmallOptions("prompt_tuning"));
+  const std::vector<Ids> prompts = {{5, 6, 7, 8, 9, 10, 11}, {12}, {50, 51, 52}};
+  const std::vector<Ids> answers = GenerateGreedily(*decoder, prompts, 20);
+  at::NoGradGuard no_grad;
+  for (size_t i = 0; i < prompts.size(); ++i)
+    EXPECT_EQ(answers[i], Slowly(*decoder, prompts[i], 20)) << i;
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, GreedyTest, ::testing::ValuesIn(kSmallFamilies),
                          [](const auto& info) { return std::string(info.param); });
 

@@ -26,7 +26,8 @@ struct Example {
     modules[1].out = 90;
     modules[1].lora_a = a2;
     modules[1].lora_b = b2;
-    return LinearGroup(modules, weight, bias, {1.5, dropout}, at::kFloat);
+    for (LinearModule& module : modules) module.scaling = 1.5;
+    return LinearGroup(modules, LinearWeight(weight), bias, dropout, at::kFloat);
   }
 
   // By autograd; `mask` is what dropout multiplies the adapters' input with.
@@ -50,7 +51,7 @@ void ExpectEqualsReference(double dropout) {
     y = group.Forward(example.x.detach(), &generator, &tape);
   }
   const at::Tensor mask =
-      tape.dropout_mask.defined() ? tape.dropout_mask : at::ones_like(example.x);
+      tape.lora.dropout_mask.defined() ? tape.lora.dropout_mask : at::ones_like(example.x);
   const at::Tensor expected = example.Reference(mask);
   EXPECT_TRUE(at::allclose(y, expected, 1e-4, 1e-4));
   expected.backward(example.dy);

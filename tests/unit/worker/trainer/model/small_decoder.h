@@ -53,16 +53,32 @@ inline std::vector<SmallCase> SmallCases() {
   for (const char* family : kSmallFamilies) {
     for (const char* method : {"lora", "full"}) cases.push_back({family, method});
   }
+  for (const char* method : {"qlora", "dora", "ia3", "prompt_tuning"})
+    cases.push_back({"llama", method});
+  cases.push_back({"phi3", "qlora"});
   return cases;
 }
 
+// `method`: one of a job's, or dora.
 inline DecoderOptions SmallOptions(const std::string& method, const std::string& dtype = "fp32") {
   DecoderOptions options;
-  options.method = method;
+  options.method = method == "dora" ? "lora" : method;
+  options.lora.use_dora = method == "dora";
+  options.prompt_tuning.num_virtual_tokens = 4;
   options.dtype = dtype;
   options.lora.rank = 4;
   options.seed = 3;
   return options;
+}
+
+// A job of that method, with SmallOptions' settings.
+inline JobSpec SmallSpec(const std::string& method) {
+  const DecoderOptions options = SmallOptions(method);
+  JobSpec spec;
+  spec.method = options.method;
+  spec.lora = options.lora;
+  spec.prompt_tuning = options.prompt_tuning;
+  return spec;
 }
 
 // Weights and adapters large enough for every unit to matter.

@@ -52,6 +52,23 @@ TEST(AdamWTest, FollowsTorchsAdamWForFiftySteps) {
   }
 }
 
+TEST(AdamWTest, AParameterLearnsAtItsOwnScaleOfTheLearningRate) {
+  auto parameters = Parameters({{4, 4}, {4, 4}});
+  parameters[1].learning_rate_scale = 8;
+  TrainingSpec spec = Spec();
+  spec.weight_decay = 0;
+  AdamW optimizer(parameters, spec);
+  std::vector<at::Tensor> before;
+  for (const auto& p : parameters) {
+    before.push_back(p.value.detach().clone());
+    at::Tensor(p.value).mutable_grad() = at::ones({4, 4});
+  }
+  optimizer.Step(1e-2);
+  // The first step of Adam moves each element by the learning rate.
+  EXPECT_NEAR((before[0] - parameters[0].value).mean().item<double>(), 1e-2, 1e-6);
+  EXPECT_NEAR((before[1] - parameters[1].value).mean().item<double>(), 8e-2, 1e-6);
+}
+
 TEST(AdamWTest, AParameterWithoutGradientKeepsValueMomentsAndStepCount) {
   auto parameters = Parameters({{4, 4}, {4, 4}});
   AdamW optimizer(parameters, Spec());

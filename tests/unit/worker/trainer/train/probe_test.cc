@@ -73,11 +73,13 @@ INSTANTIATE_TEST_SUITE_P(Measures, ProbeMeasureTest,
 // beside the units, one of them (the tied head) in two places.
 void ExpectSuffixesToEqualTheDefinition(const hf::ModelConfig& config) {
   at::set_num_threads(1);
-  for (const char* method : {"lora", "full"}) {
+  for (const char* method : {"lora", "qlora", "ia3", "prompt_tuning", "full"}) {
     for (const char* dtype : {"fp32", "bf16"}) {
       JobSpec spec = TinySpec();
       spec.method = method;
       spec.dtype = dtype;
+      spec.lora.use_dora = spec.method == "qlora";
+      spec.prompt_tuning.num_virtual_tokens = 3;
       const auto samples = TinySamples();
       const auto model = TinyModel(spec, config);
       const StepBatch batch = ProbeBatch(spec, samples);

@@ -6,6 +6,7 @@
 #include "core/base/fnv.h"
 #include "core/base/philox.h"
 #include "tests/unit/worker/trainer/collective/run_ranks.h"
+#include "worker/trainer/model/adapter_config.h"
 
 namespace dropbp::trainer {
 
@@ -72,10 +73,7 @@ std::vector<data::Sample> TinySamples(int count) {
 }
 
 std::unique_ptr<Decoder> TinyModel(const JobSpec& spec, const hf::ModelConfig& config) {
-  auto model = Decoder::Random(config, {.dtype = spec.dtype,
-                                        .method = spec.method,
-                                        .lora = spec.lora,
-                                        .seed = static_cast<uint64_t>(spec.training.seed)});
+  auto model = Decoder::Random(config, OptionsFor(spec, "cpu"));
   if (!model.ok()) ADD_FAILURE() << model.status();
   at::NoGradGuard no_grad;
   uint64_t key = 0;
