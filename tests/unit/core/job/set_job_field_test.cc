@@ -21,7 +21,8 @@ TEST(SetJobFieldTest, SetsEveryKindOfField) {
   for (const char* assignment :
        {"name=run-2", "dataset.file=a=b.jsonl", "training.steps=20", "training.learning_rate=3e-5",
         "method=full", "lora.target_modules=q_proj,v_proj", "labels.team=nlp",
-        "dataset.fields.prompt=question", "lora.use_rslora=true", "lora.alpha_pattern.layers.0.mlp.up_proj=0.5"}) {
+        "dataset.fields.prompt=question", "lora.use_rslora=true",
+        "lora.alpha_pattern.layers.0.mlp.up_proj=0.5"}) {
     EXPECT_TRUE(SetJobField(assignment, job).ok()) << assignment;
   }
   EXPECT_EQ(job.name, "run-2");
