@@ -48,7 +48,10 @@ void AddCommands(CLI::App& app, Session& session) {
   AddWatch(app, session);
   AddLogs(app, session);
   AddCancel(app, session);
+  AddPause(app, session);
+  AddResume(app, session);
   AddWait(app, session);
+  AddCheckpoints(app, session);
   AddDownload(app, session);
   AddWorkers(app, session);
   AddDrain(app, session);

@@ -71,6 +71,8 @@ Colour StateColour(v1::Job::State state) {
     case v1::Job::RESTARTING:
     case v1::Job::CANCELLING:
     case v1::Job::CANCELLED:
+    case v1::Job::PAUSING:
+    case v1::Job::PAUSED:
       return Colour::kYellow;
     case v1::Job::RUNNING:
       return Colour::kBlue;

@@ -77,6 +77,11 @@ void PrintJob(const v1::Job& job, const Sink& sink) {
   Properties table;
   AddIdentity(job, table);
   AddProgress(job.progress(), table);
+  if (job.has_checkpoint()) {
+    table.Add("checkpoint", absl::StrFormat("after step %d, %s, %s", job.checkpoint().step(),
+                                            FormatTime(job.checkpoint().create_time()),
+                                            FormatBytes(job.checkpoint().size_bytes())));
+  }
   if (job.has_plan()) table.Add("drop rate", DropRates(job.plan()));
   if (job.has_dataset_report()) AddData(job.dataset_report(), table);
   for (const v1::Artifact& artifact : job.artifacts()) {

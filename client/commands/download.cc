@@ -1,6 +1,7 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/commands/command.h"
 #include "client/commands/commands.h"
 #include "client/errors.h"
@@ -17,6 +18,7 @@ namespace fs = std::filesystem;
 struct Options {
   std::string job_id;
   std::string folder;
+  int64_t checkpoint = 0;  // step; 0: the results
 };
 
 // A name from the network becomes a file here only if it is nothing but a name.
@@ -34,14 +36,16 @@ bool IsThere(const v1::Artifact& artifact, const fs::path& path) {
   return digest.ok() && *digest == artifact.sha256();
 }
 
-absl::Status FetchAll(Session& session, JobClient& client, const v1::Job& job,
+using Artifacts = google::protobuf::RepeatedPtrField<v1::Artifact>;
+
+absl::Status FetchAll(Session& session, JobClient& client, const Artifacts& artifacts,
                       const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error)
     return absl::InternalError(
         absl::StrCat(folder.string(), ": cannot be created: ", error.message()));
-  for (const v1::Artifact& artifact : job.artifacts()) {
+  for (const v1::Artifact& artifact : artifacts) {
     RETURN_IF_ERROR(CheckName(artifact.name()));
     const fs::path path = folder / artifact.name();
     if (!IsThere(artifact, path)) {
@@ -58,8 +62,35 @@ absl::Status FetchAll(Session& session, JobClient& client, const v1::Job& job,
   return absl::OkStatus();
 }
 
+// The parts, then the manifest: a folder that has one is complete.
+Artifacts FilesOf(const v1::Checkpoint& checkpoint) {
+  Artifacts files = checkpoint.parts();
+  *files.Add() = checkpoint.manifest();
+  return files;
+}
+
+absl::StatusOr<ExitCode> DownloadCheckpoint(Session& session, JobClient& client,
+                                            const Options& options) {
+  ASSIGN_OR_RETURN(const v1::ListCheckpointsResponse found, client.ListCheckpoints(options.job_id));
+  const std::string folder = options.folder.empty()
+                                 ? absl::StrCat(options.job_id, "-step-", options.checkpoint)
+                                 : options.folder;
+  std::vector<int64_t> steps;
+  for (const v1::Checkpoint& checkpoint : found.checkpoints()) {
+    steps.push_back(checkpoint.step());
+    if (checkpoint.step() != options.checkpoint) continue;
+    RETURN_IF_ERROR(FetchAll(session, client, FilesOf(checkpoint), folder));
+    return ExitCode::kOk;
+  }
+  return WithNextStep(absl::NotFoundError(absl::StrCat(
+                          "--checkpoint: found ", options.checkpoint, ", job ", options.job_id,
+                          " has ", steps.empty() ? "none" : absl::StrJoin(steps, ", "))),
+                      absl::StrCat("dropbp checkpoints ", options.job_id));
+}
+
 absl::StatusOr<ExitCode> Download(Session& session, const Options& options) {
   ASSIGN_OR_RETURN(auto client, session.Connect());
+  if (options.checkpoint > 0) return DownloadCheckpoint(session, *client, options);
   ASSIGN_OR_RETURN(const v1::Job job, client->GetJob(options.job_id));
   if (job.artifacts().empty()) {
     const std::string next =
@@ -69,8 +100,8 @@ absl::StatusOr<ExitCode> Download(Session& session, const Options& options) {
             "job ", job.job_id(), " is ", StateName(job.state()), " and has no result files")),
         next);
   }
-  RETURN_IF_ERROR(
-      FetchAll(session, *client, job, options.folder.empty() ? job.job_id() : options.folder));
+  RETURN_IF_ERROR(FetchAll(session, *client, job.artifacts(),
+                           options.folder.empty() ? job.job_id() : options.folder));
   return ExitCode::kOk;
 }
 
@@ -82,11 +113,16 @@ void AddDownload(CLI::App& app, Session& session) {
       AddCommand<Options>(app, session, "download",
                           "Fetch a job's result files, checked by SHA-256; prints their paths",
                           "  dropbp download quiet-maple-3f2a\n"
-                          "  dropbp download quiet-maple-3f2a --to adapters/support\n",
+                          "  dropbp download quiet-maple-3f2a --to adapters/support\n"
+                          "  dropbp download quiet-maple-3f2a --checkpoint 4000\n",
                           Download, options);
   AddJobArgument(command, options->job_id);
   command->add_option("--to", options->folder,
                       "Folder to write to; default: a folder named like the job");
+  command
+      ->add_option("--checkpoint", options->checkpoint,
+                   "Fetch the checkpoint after this many steps instead of the results")
+      ->check(CLI::Range(int64_t{1}, int64_t{10'000'000}));
 }
 
 }  // namespace dropbp::client

@@ -216,6 +216,18 @@ void AddDropbpProbe(std::vector<JobField>& fields) {
                        "Sequences in the probe batch.")});
 }
 
+void AddCheckpoint(std::vector<JobField>& fields) {
+  fields.insert(
+      fields.end(),
+      {Range("checkpoint.every_steps", WHOLE(checkpoint.every_steps), 0, 10'000'000,
+             "Optimizer steps between checkpoints; 0: by time, every every_minutes."),
+       Range("checkpoint.every_minutes", REAL(checkpoint.every_minutes), 0, 100'000,
+             "Minutes between checkpoints where every_steps is 0; 0: only when the job is paused "
+             "or moved."),
+       Range("checkpoint.keep", WHOLE(checkpoint.keep), 1, 1000,
+             "How many of the newest complete checkpoints are kept.")});
+}
+
 void AddResources(std::vector<JobField>& fields) {
   fields.insert(fields.end(),
                 {Range("resources.ranks", WHOLE(resources.ranks), 1, 1024,
@@ -245,6 +257,7 @@ std::vector<JobField> MakeFields() {
   AddDropbp(fields);
   AddDropbpMasks(fields);
   AddDropbpProbe(fields);
+  AddCheckpoint(fields);
   AddResources(fields);
   return fields;
 }

@@ -92,6 +92,12 @@ struct ResourcesSpec {
   std::string device = "any";  // any | cpu | cuda
 };
 
+struct CheckpointSpec {
+  int64_t every_steps = 0;    // optimizer steps between checkpoints; 0: by time
+  double every_minutes = 10;  // where every_steps is 0; 0: only when the job is paused or moved
+  int64_t keep = 2;           // newest complete checkpoints that are kept
+};
+
 struct JobSpec {
   std::string model;
   std::string method = "lora";  // lora | qlora | ia3 | prompt_tuning | full
@@ -103,6 +109,7 @@ struct JobSpec {
   PromptTuningSpec prompt_tuning;
   TrainingSpec training;
   DropbpSpec dropbp;
+  CheckpointSpec checkpoint;
   ResourcesSpec resources;
   int64_t max_restarts = 5;
   int64_t priority = 0;

@@ -21,19 +21,21 @@ constexpr uint32_t To(States... states) {
 using enum JobState;
 
 // The table of legal moves, one row a state, in the order of the enum.
-constexpr std::array<StateRow, 9> kStates = {{
+constexpr std::array<StateRow, 11> kStates = {{
     // STARTING: a checked job that waited here for devices.
-    {"QUEUED", To(kPreparing, kStarting, kCancelling, kCancelled, kFailed)},
+    {"QUEUED", To(kPreparing, kStarting, kPaused, kCancelling, kCancelled, kFailed)},
     // Back to QUEUED: checked, and waiting for devices; or the check has to be made again.
-    {"PREPARING", To(kQueued, kStarting, kCancelling, kCancelled, kFailed)},
-    {"STARTING", To(kRunning, kRestarting, kCancelling, kSucceeded, kFailed)},
-    {"RUNNING", To(kRestarting, kCancelling, kSucceeded, kFailed)},
-    {"RESTARTING", To(kStarting, kCancelling, kFailed)},
+    {"PREPARING", To(kQueued, kStarting, kPaused, kCancelling, kCancelled, kFailed)},
+    {"STARTING", To(kRunning, kRestarting, kPausing, kCancelling, kSucceeded, kFailed)},
+    {"RUNNING", To(kRestarting, kPausing, kCancelling, kSucceeded, kFailed)},
+    {"RESTARTING", To(kStarting, kPausing, kPaused, kCancelling, kFailed)},
     // The last step can win the race against the request.
     {"CANCELLING", To(kCancelled, kSucceeded, kFailed)},
     {"SUCCEEDED", To()},
     {"FAILED", To()},
     {"CANCELLED", To()},
+    {"PAUSING", To(kPaused, kCancelling, kSucceeded, kFailed)},
+    {"PAUSED", To(kQueued, kCancelling, kFailed)},
 }};
 
 const StateRow& Row(JobState state) {

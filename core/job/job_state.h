@@ -16,6 +16,8 @@ enum class JobState {
   kSucceeded = 7,
   kFailed = 8,
   kCancelled = 9,
+  kPausing = 10,
+  kPaused = 11,
 };
 
 // "QUEUED", ...

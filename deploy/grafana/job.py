@@ -44,7 +44,7 @@ def board():
             lines("Progress", [(f"dropbp_job_step{{{of}}}", "step"), (f"dropbp_job_steps{{{of}}}", "of")]),
             lines(
                 "Work at risk",
-                [(f"dropbp_job_work_at_risk_seconds{{{of}}}", "since the attempt's first step")],
+                [(f"dropbp_job_work_at_risk_seconds{{{of}}}", "since the newest checkpoint")],
                 "s",
             ),
         ],

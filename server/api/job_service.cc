@@ -41,6 +41,33 @@ grpc::ServerUnaryReactor* JobServiceImpl::CancelJob(grpc::CallbackServerContext*
                      [&] { return coordinator_.CancelJob(request->job_id()); });
 }
 
+grpc::ServerUnaryReactor* JobServiceImpl::PauseJob(grpc::CallbackServerContext* context,
+                                                   const v1::PauseJobRequest* request,
+                                                   v1::Job* job) {
+  return gate_.Unary(context, "dropbp.v1.JobService/PauseJob", job,
+                     [&] { return coordinator_.PauseJob(request->job_id()); });
+}
+
+grpc::ServerUnaryReactor* JobServiceImpl::ResumeJob(grpc::CallbackServerContext* context,
+                                                    const v1::ResumeJobRequest* request,
+                                                    v1::Job* job) {
+  return gate_.Unary(context, "dropbp.v1.JobService/ResumeJob", job,
+                     [&] { return coordinator_.ResumeJob(request->job_id()); });
+}
+
+grpc::ServerUnaryReactor* JobServiceImpl::ListCheckpoints(grpc::CallbackServerContext* context,
+                                                          const v1::ListCheckpointsRequest* request,
+                                                          v1::ListCheckpointsResponse* response) {
+  return gate_.Unary(context, "dropbp.v1.JobService/ListCheckpoints", response,
+                     [&]() -> absl::StatusOr<v1::ListCheckpointsResponse> {
+                       ASSIGN_OR_RETURN(const auto found,
+                                        coordinator_.ListCheckpoints(request->job_id()));
+                       v1::ListCheckpointsResponse list;
+                       list.mutable_checkpoints()->Add(found.begin(), found.end());
+                       return list;
+                     });
+}
+
 grpc::ServerWriteReactor<v1::JobEvent>* JobServiceImpl::WatchJob(
     grpc::CallbackServerContext* context, const v1::WatchJobRequest* request) {
   return gate_.Stream<grpc::ServerWriteReactor<v1::JobEvent>>(

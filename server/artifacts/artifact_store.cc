@@ -154,6 +154,22 @@ absl::StatusOr<int64_t> ArtifactStore::SizeOf(const std::string& sha256) const {
                     "ARTIFACT_NOT_FOUND");
 }
 
+absl::StatusOr<std::string> ArtifactStore::Put(std::string_view content) {
+  const std::string sha256 = Sha256Hex(content);
+  if (Has(sha256)) return sha256;
+  ASSIGN_OR_RETURN(const auto upload, NewUpload(sha256, static_cast<int64_t>(content.size())));
+  RETURN_IF_ERROR(upload->Write(content));
+  RETURN_IF_ERROR(upload->Commit());
+  return sha256;
+}
+
+absl::Status ArtifactStore::Delete(const std::string& sha256) {
+  if (!IsSha256(sha256)) return absl::InvalidArgumentError("not a SHA-256: " + sha256);
+  const std::string path = PathOf(sha256);
+  if (unlink(path.c_str()) == 0) return SyncFolder(fs::path(path).parent_path());
+  return errno == ENOENT ? absl::OkStatus() : FileError("deleting", path);
+}
+
 absl::StatusOr<std::unique_ptr<ArtifactReader>> ArtifactStore::Read(
     const std::string& sha256) const {
   RETURN_IF_ERROR(SizeOf(sha256).status());

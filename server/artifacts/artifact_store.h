@@ -72,6 +72,10 @@ class ArtifactStore {
   absl::StatusOr<int64_t> SizeOf(const std::string& sha256) const;
   bool Has(const std::string& sha256) const { return SizeOf(sha256).ok(); }
   absl::StatusOr<std::unique_ptr<ArtifactReader>> Read(const std::string& sha256) const;
+  // Stores content that this program made; returns its SHA-256.
+  absl::StatusOr<std::string> Put(std::string_view content);
+  // Removes a file; OK if there is none. Who reads it now reads it to its end.
+  absl::Status Delete(const std::string& sha256);
 
  private:
   ArtifactStore(std::string root, int64_t max_bytes)

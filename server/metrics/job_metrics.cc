@@ -24,12 +24,14 @@ void AddDescription(const RunSnapshot& run, Exposition& out) {
 }
 
 // What is there from the first step on.
-void AddProgress(const v1::Job& job, absl::Time now, Exposition& out) {
+void AddProgress(const RunSnapshot& run, absl::Time now, Exposition& out) {
+  const v1::Job& job = run.job;
   const std::string& id = job.job_id();
   const v1::JobProgress& progress = job.progress();
   out.Set("dropbp_job_step", static_cast<double>(progress.step()), {id});
   out.Set("dropbp_job_steps", static_cast<double>(progress.total_steps()), {id});
-  out.Set("dropbp_job_tokens_total", static_cast<double>(progress.tokens()), {id});
+  out.Set("dropbp_job_tokens_total",
+          static_cast<double>(progress.tokens() - run.counted_from.tokens()), {id});
   if (!progress.has_step_time()) return;
   out.Set("dropbp_job_eta_seconds",
           static_cast<double>(progress.eta().seconds()) + progress.eta().nanos() * 1e-9, {id});
@@ -39,21 +41,32 @@ void AddProgress(const v1::Job& job, absl::Time now, Exposition& out) {
   out.Set("dropbp_job_tokens_per_second", progress.tokens_per_second(), {id});
   out.Set("dropbp_job_last_step_timestamp_seconds", UnixSeconds(progress.step_time()), {id});
   if (!job.has_start_time()) return;
-  out.Set("dropbp_job_work_at_risk_seconds",
-          std::max(0.0, absl::ToDoubleSeconds(now - FromProto(job.start_time()))), {id});
+  absl::Time safe = FromProto(job.start_time());
+  if (job.has_checkpoint()) safe = std::max(safe, FromProto(job.checkpoint().create_time()));
+  out.Set("dropbp_job_work_at_risk_seconds", std::max(0.0, absl::ToDoubleSeconds(now - safe)),
+          {id});
 }
 
-void AddSavings(const v1::Job& job, Exposition& out) {
+void AddCheckpoint(const v1::Job& job, Exposition& out) {
+  if (!job.has_checkpoint()) return;
   const std::string& id = job.job_id();
-  const v1::JobProgress& progress = job.progress();
+  out.Set("dropbp_job_checkpoint_step", static_cast<double>(job.checkpoint().step()), {id});
+  out.Set("dropbp_job_checkpoint_bytes", static_cast<double>(job.checkpoint().size_bytes()), {id});
+}
+
+void AddSavings(const RunSnapshot& run, Exposition& out) {
+  const std::string& id = run.job.job_id();
+  const v1::JobProgress& progress = run.job.progress();
+  const v1::JobProgress& begin = run.counted_from;
   out.Set("dropbp_job_realised_drop_rate_ratio", progress.realised_drop_rate(), {id});
-  out.Set("dropbp_job_backward_flops_done_total", progress.backward_flops_done(), {id});
-  out.Set("dropbp_job_backward_flops_saved_total", progress.backward_flops_saved(), {id});
-  out.Set("dropbp_job_gradient_sent_bytes_total",
-          static_cast<double>(progress.gradient_bytes_sent()), {id});
-  out.Set("dropbp_job_gradient_avoided_bytes_total",
-          static_cast<double>(progress.gradient_bytes_dense() - progress.gradient_bytes_sent()),
-          {id});
+  out.Set("dropbp_job_backward_flops_done_total",
+          progress.backward_flops_done() - begin.backward_flops_done(), {id});
+  out.Set("dropbp_job_backward_flops_saved_total",
+          progress.backward_flops_saved() - begin.backward_flops_saved(), {id});
+  const int64_t sent = progress.gradient_bytes_sent() - begin.gradient_bytes_sent();
+  const int64_t dense = progress.gradient_bytes_dense() - begin.gradient_bytes_dense();
+  out.Set("dropbp_job_gradient_sent_bytes_total", static_cast<double>(sent), {id});
+  out.Set("dropbp_job_gradient_avoided_bytes_total", static_cast<double>(dense - sent), {id});
 }
 
 void AddTimes(const RunSnapshot& run, Exposition& out) {
@@ -99,8 +112,9 @@ void AddPlan(const v1::Job& job, Exposition& out) {
 
 void AddJobMetrics(const RunSnapshot& run, absl::Time now, Exposition& out) {
   AddDescription(run, out);
-  AddProgress(run.job, now, out);
-  AddSavings(run.job, out);
+  AddProgress(run, now, out);
+  AddCheckpoint(run.job, out);
+  AddSavings(run, out);
   AddTimes(run, out);
   AddPlan(run.job, out);
 }

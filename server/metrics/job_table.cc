@@ -17,7 +17,7 @@ MetricTable JobMetrics() {
        "Always 1; the labels tell what the job is and how its drop rates and masks are chosen."},
       {"dropbp_job_attempt", kGauge, {"job_id"}, "Number of the current attempt."},
       {"dropbp_job_ranks", kGauge, {"job_id"}, "Ranks of the gang."},
-      {"dropbp_job_step", kGauge, {"job_id"}, "Optimizer steps done in this attempt."},
+      {"dropbp_job_step", kGauge, {"job_id"}, "Optimizer steps done."},
       {"dropbp_job_steps", kGauge, {"job_id"}, "Optimizer steps of the whole job."},
       {"dropbp_job_eta_seconds", kGauge, {"job_id"}, "Estimated time to the end."},
       {"dropbp_job_loss", kGauge, {"job_id"}, "Mean loss of the newest step."},
@@ -57,8 +57,17 @@ MetricTable JobMetrics() {
       {"dropbp_job_work_at_risk_seconds",
        kGauge,
        {"job_id"},
-       "Time since the first step of this attempt: a crash now would lose so much training, since "
-       "an attempt begins at step 0."},
+       "Time since the newest checkpoint, or since the first step of this attempt if that is "
+       "later: "
+       "a crash now would lose so much training."},
+      {"dropbp_job_checkpoint_step",
+       kGauge,
+       {"job_id"},
+       "Optimizer steps in the newest complete checkpoint; absent before the first."},
+      {"dropbp_job_checkpoint_bytes",
+       kGauge,
+       {"job_id"},
+       "Bytes of the newest complete checkpoint; absent before the first."},
       {"dropbp_job_restarts_total", kCounter, {"job_id"}, "Restarts charged to max_restarts."},
       {"dropbp_job_max_restarts",
        kGauge,
@@ -75,8 +84,7 @@ MetricTable JobMetrics() {
       {"dropbp_job_realised_drop_rate_ratio",
        kGauge,
        {"job_id"},
-       "Share of the backward FLOPs of droppable units that was not done, of all steps of this "
-       "attempt."},
+       "Share of the backward FLOPs of droppable units that was not done, of all steps so far."},
       {"dropbp_job_backward_flops_done_total",
        kCounter,
        {"job_id"},

@@ -47,6 +47,7 @@ struct CoordinatorOptions {
 // A running job, for the metrics.
 struct RunSnapshot {
   v1::Job job;
+  v1::JobProgress counted_from;              // see LiveRun
   v1::StepReport newest_step;                // of rank 0
   std::vector<double> rank_compute_seconds;  // see RankWatch
   int64_t non_finite_steps = 0;
@@ -63,7 +64,7 @@ struct CoordinatorSnapshot {
 
 // Part of a job's step history.
 struct StepPage {
-  int attempt = 0;                    // that made these steps
+  int attempt = 0;                    // the newest; earlier ones made the steps before it began
   std::vector<v1::StepReport> steps;  // of rank 0, in order
 };
 
@@ -72,8 +73,8 @@ class Coordinator {
   // Takes up the stored jobs. `artifacts`, `logs` and `clock` outlive the coordinator.
   static absl::StatusOr<std::unique_ptr<Coordinator>> Open(CoordinatorOptions options,
                                                            std::unique_ptr<JobStore> store,
-                                                           const ArtifactStore& artifacts,
-                                                           LogStore& logs, const Clock& clock);
+                                                           ArtifactStore& artifacts, LogStore& logs,
+                                                           const Clock& clock);
 
   // Users. Statuses carry a reason (proto/support/grpc_status.h).
   absl::StatusOr<v1::Job> CreateJob(const v1::CreateJobRequest& request);
@@ -83,6 +84,10 @@ class Coordinator {
   absl::StatusOr<v1::Job> GetJob(const std::string& job_id);
   absl::StatusOr<JobPage> ListJobs(const JobQuery& query);
   absl::StatusOr<v1::Job> CancelJob(const std::string& job_id);
+  absl::StatusOr<v1::Job> PauseJob(const std::string& job_id);
+  absl::StatusOr<v1::Job> ResumeJob(const std::string& job_id);
+  // Complete ones that are kept, newest first.
+  absl::StatusOr<std::vector<v1::Checkpoint>> ListCheckpoints(const std::string& job_id);
   // Gives the watcher the stored events after `after_sequence` at once, then new ones, then the
   // end.
   absl::Status Watch(const std::string& job_id, int64_t after_sequence,
@@ -90,8 +95,8 @@ class Coordinator {
   void Unwatch(const std::string& job_id, const JobWatcher* watcher);
   // The newest stored events, in order, at most `limit`.
   absl::StatusOr<std::vector<v1::JobEvent>> NewestEvents(const std::string& job_id, int limit);
-  // Steps of the job's newest attempt from `first_step` on, at most `limit`. No steps: there are no
-  // more yet.
+  // Steps of the job from `first_step` on, each as its newest attempt made it, at most `limit`. No
+  // steps: there are no more yet.
   absl::StatusOr<StepPage> StepsFrom(const std::string& job_id, int64_t first_step, int limit);
   std::vector<v1::Worker> ListWorkers();
   // Takes a worker out of use or back into it. NOT_FOUND (reason WORKER_NOT_FOUND) if it is not
@@ -113,8 +118,8 @@ class Coordinator {
   void Shutdown();
 
  private:
-  Coordinator(CoordinatorOptions options, std::unique_ptr<JobStore> store,
-              const ArtifactStore& artifacts, LogStore& logs, const Clock& clock);
+  Coordinator(CoordinatorOptions options, std::unique_ptr<JobStore> store, ArtifactStore& artifacts,
+              LogStore& logs, const Clock& clock);
 
   // coordinator_recovery.cc
   absl::Status Recover() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -126,6 +131,24 @@ class Coordinator {
   // coordinator_jobs.cc
   v1::Job Decorated(const LiveRun& live) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckDataset(const JobSpec& spec) const;
+
+  // coordinator_checkpoints.cc
+  absl::Status OnRankCheckpoint(KnownWorker& worker, const v1::RankCheckpoint& frame)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status TakePart(LiveRun& live, int rank, const v1::TrainerCheckpoint& part)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Nobody wants this part: its file goes, unless something else uses it.
+  absl::Status TurnDown(const v1::TrainerCheckpoint& part) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Completes a checkpoint of which all parts are stored.
+  absl::Status Complete(LiveRun& live, int64_t step, const std::vector<CheckpointPartOf>& parts)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The newest complete checkpoint whose files are all there; nothing if there is none.
+  absl::StatusOr<std::optional<v1::Checkpoint>> NewestCheckpoint(const std::string& job_id)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DeleteUnused() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Why a job that has ended, or is about to, takes no order; `live` is null if it has.
+  absl::Status RefuseEnded(const std::string& job_id, const LiveRun* live)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // coordinator_frames.cc
   absl::Status Dispatch(KnownWorker& worker, const v1::SessionRequest& frame)
@@ -210,12 +233,13 @@ class Coordinator {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Place(LiveRun& live, const std::vector<RankSlot>& slots)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void SendStart(const LiveRun& live) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SendStart(const LiveRun& live, const std::optional<v1::Checkpoint>& checkpoint)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteQueue(const Schedule& schedule) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const CoordinatorOptions options_;
-  const ArtifactStore& artifacts_;  // thread-safe
-  const Clock& clock_;              // thread-safe
+  ArtifactStore& artifacts_;  // thread-safe
+  const Clock& clock_;        // thread-safe
 
   absl::Mutex mutex_;
   const std::unique_ptr<JobStore> store_ ABSL_PT_GUARDED_BY(mutex_);

@@ -10,8 +10,8 @@
 namespace dropbp::server {
 namespace {
 
-// For the step that ranks are in when a person drains a worker.
-constexpr absl::Duration kDrainGrace = absl::Seconds(30);
+// For the step that ranks are in, and their checkpoint, when a person drains a worker.
+constexpr absl::Duration kDrainGrace = absl::Minutes(2);
 
 // After the last step come the results: ranks that are that far get the grace to hand them over.
 bool TrainsOn(const Run& run, const std::string& worker_id) {

@@ -74,6 +74,8 @@ absl::Status Coordinator::Dispatch(KnownWorker& worker, const v1::SessionRequest
       return absl::OkStatus();
     case v1::SessionRequest::kRankReport:
       return OnRankReport(worker, frame.rank_report());
+    case v1::SessionRequest::kRankCheckpoint:
+      return OnRankCheckpoint(worker, frame.rank_checkpoint());
     case v1::SessionRequest::kRankFinished:
       return OnRankFinished(worker, frame.rank_finished());
     case v1::SessionRequest::kRankExited:
@@ -126,10 +128,10 @@ absl::Status Coordinator::OnPrepared(LiveRun& live, const v1::PrepareResult& res
 
 absl::Status Coordinator::OnRankReport(KnownWorker& worker, const v1::RankReport& report) {
   LiveRun* live = FindRank(worker, report.job_id(), report.attempt(), report.rank());
-  if (live == nullptr || !live->run.Active()) {
-    StopStrangers(worker);
-    return absl::OkStatus();
-  }
+  if (live == nullptr || !live->run.Active()) StopStrangers(worker);
+  // A gang that is being stopped for a while still counts: the checkpoint that it saves holds what
+  // it reports until then.
+  if (live == nullptr || live->run.state() == JobState::kCancelling) return absl::OkStatus();
   const v1::TrainerReport& body = report.report();
   switch (body.body_case()) {
     case v1::TrainerReport::kReady:

@@ -88,6 +88,7 @@ void Coordinator::SendStop(const Run& gang, const StopGang& stop) {
     order->set_attempt(gang.job.attempt());
     order->set_reason(stop.reason);
     order->set_grace_seconds(absl::ToDoubleSeconds(stop.grace));
+    order->set_save_checkpoint(stop.save_checkpoint);
     workers_.Send(rank.worker_id, std::move(frame));
   }
 }

@@ -55,11 +55,16 @@ void Coordinator::StopStrangers(KnownWorker& worker) {
                         live->run.ranks[static_cast<size_t>(use.rank)].worker_id == worker.id();
     if (wanted || use.told_to_stop) continue;
     use.told_to_stop = true;
+    // Its stream broke while it was saving.
+    const bool pausing = live != nullptr && live->run.state() == JobState::kPausing &&
+                         live->run.job.attempt() == use.attempt;
     v1::SessionResponse frame;
     frame.mutable_stop_ranks()->set_job_id(use.job_id);
     frame.mutable_stop_ranks()->set_attempt(use.attempt);
-    frame.mutable_stop_ranks()->set_reason("This attempt is over.");
-    frame.mutable_stop_ranks()->set_grace_seconds(1);
+    frame.mutable_stop_ranks()->set_reason(pausing ? "The job is being paused."
+                                                   : "This attempt is over.");
+    frame.mutable_stop_ranks()->set_grace_seconds(pausing ? absl::ToDoubleSeconds(kPauseGrace) : 1);
+    frame.mutable_stop_ranks()->set_save_checkpoint(pausing);
     workers_.Send(worker.id(), std::move(frame));
   }
 }

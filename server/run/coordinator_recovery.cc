@@ -10,7 +10,7 @@
 namespace dropbp::server {
 
 Coordinator::Coordinator(CoordinatorOptions options, std::unique_ptr<JobStore> store,
-                         const ArtifactStore& artifacts, LogStore& logs, const Clock& clock)
+                         ArtifactStore& artifacts, LogStore& logs, const Clock& clock)
     : options_(std::move(options)),
       artifacts_(artifacts),
       clock_(clock),
@@ -25,7 +25,7 @@ Coordinator::Coordinator(CoordinatorOptions options, std::unique_ptr<JobStore> s
 
 absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Open(CoordinatorOptions options,
                                                                std::unique_ptr<JobStore> store,
-                                                               const ArtifactStore& artifacts,
+                                                               ArtifactStore& artifacts,
                                                                LogStore& logs, const Clock& clock) {
   std::unique_ptr<Coordinator> coordinator(
       new Coordinator(std::move(options), std::move(store), artifacts, logs, clock));
@@ -37,6 +37,7 @@ absl::Status Coordinator::Recover() {
   absl::MutexLock lock(&mutex_);
   ASSIGN_OR_RETURN(std::vector<StoredJob> jobs, store_->LoadActive());
   for (StoredJob& stored : jobs) RETURN_IF_ERROR(RecoverJob(std::move(stored)));
+  DeleteUnused();
   if (!jobs.empty()) spdlog::info("took up {} stored jobs", jobs.size());
   RunSchedule();
   return absl::OkStatus();
@@ -53,10 +54,13 @@ absl::Status Coordinator::RecoverJob(StoredJob stored) {
   live.watches.assign(live.run.ranks.size(), RankWatch{.heard = now});
   live.attempt_start = now;
   live.progress.Restore(live.run.job.progress(), stored.recent_steps);
+  live.counted_from = live.run.job.progress();
   for (const Placement& rank : live.run.ranks) {
     if (!rank.gone) workers_.Expect(rank.worker_id, now);
   }
-  if (live.run.state() == JobState::kRunning) {
+  const JobState state = live.run.state();
+  const bool being_stopped = state == JobState::kPausing || state == JobState::kRestarting;
+  if (state == JobState::kRunning || (being_stopped && !live.run.ranks.empty())) {
     for (size_t rank = 0; rank < live.watches.size(); ++rank) live.watches[rank].ready = true;
     const absl::Status planned = RecoverPlanner(live, stored.sensitivities);
     // One job's fault keeps no other from being served.
@@ -88,7 +92,8 @@ absl::Status Coordinator::SettleRecovered(LiveRun& live) {
     case JobState::kStarting:
       return Apply(live, RendezvousLost{});
     case JobState::kCancelling:
-      return Apply(live, RanksLost{});  // ends the job if no rank is left to wait for
+    case JobState::kPausing:
+      return Apply(live, RanksLost{});  // goes on if no rank is left to wait for
     default:
       return absl::OkStatus();
   }

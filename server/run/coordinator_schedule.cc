@@ -63,7 +63,16 @@ absl::Status Coordinator::Place(LiveRun& live, const std::vector<RankSlot>& slot
   ASSIGN_OR_RETURN(JobPlanner planner,
                    JobPlanner::Make(live.run.spec, *live.run.shape, live.run.job.dataset_report(),
                                     options_.block_steps));
-  Placed placed{.ranks = {}, .plan = planner.Describe()};
+  const std::string& job_id = live.run.job.job_id();
+  ASSIGN_OR_RETURN(const std::optional<v1::Checkpoint> checkpoint, NewestCheckpoint(job_id));
+  const int64_t first_step = checkpoint ? checkpoint->step() : 0;
+  ASSIGN_OR_RETURN(const std::vector<v1::Sensitivities> probes, store_->SensitivitiesOf(job_id));
+  for (const v1::Sensitivities& probe : probes) {
+    // A probe right at the checkpoint runs again.
+    if (probe.step() < first_step) RETURN_IF_ERROR(planner.AddSensitivities(probe).status());
+  }
+  planner.Advance(first_step);
+  Placed placed{.ranks = {}, .plan = planner.Describe(), .checkpoint = checkpoint};
   for (const RankSlot& slot : slots) {
     placed.ranks.push_back({.worker_id = slot.worker_id,
                             .incarnation = workers_.Find(slot.worker_id)->hello.incarnation(),
@@ -75,17 +84,18 @@ absl::Status Coordinator::Place(LiveRun& live, const std::vector<RankSlot>& slot
     options_.observer->OnQueueWait(now - FromProto(live.run.job.create_time()));
   }
   live.planner = std::move(planner);
-  live.progress.Reset(live.planner->total_steps());
+  live.progress.Restore(live.run.job.progress(), {});
+  live.counted_from = live.run.job.progress();
   live.rendezvous = Rendezvous();
-  live.watches.assign(slots.size(), RankWatch{.heard = now});
+  live.watches.assign(slots.size(), RankWatch{.heard = now, .masks_until = first_step});
   live.attempt_start = now;
   live.non_finite_steps = 0;
   live.pending_reason.clear();
-  SendStart(live);
+  SendStart(live, checkpoint);
   return absl::OkStatus();
 }
 
-void Coordinator::SendStart(const LiveRun& live) {
+void Coordinator::SendStart(const LiveRun& live, const std::optional<v1::Checkpoint>& checkpoint) {
   std::map<std::string, v1::SessionResponse> frames;
   const v1::Job& job = live.run.job;
   for (size_t rank = 0; rank < live.run.ranks.size(); ++rank) {
@@ -105,6 +115,7 @@ void Coordinator::SendStart(const LiveRun& live) {
     order->set_attempt(job.attempt());
     *order->mutable_spec() = job.spec();
     order->set_world_size(static_cast<int>(live.run.ranks.size()));
+    if (checkpoint) *order->mutable_checkpoint() = *checkpoint;
     workers_.Send(worker_id, std::move(frame));
   }
 }

@@ -170,7 +170,9 @@ CoordinatorSnapshot Coordinator::Snapshot(size_t max_running) {
 void Coordinator::SnapshotRuns(size_t max_running, CoordinatorSnapshot& snapshot) {
   std::vector<const LiveRun*> running;
   for (const auto& [job_id, live] : runs_) {
-    if (live.run.Active() || live.run.state() == JobState::kRestarting) running.push_back(&live);
+    const bool between_attempts =
+        live.run.state() == JobState::kRestarting || live.run.state() == JobState::kPausing;
+    if (live.run.Active() || between_attempts) running.push_back(&live);
   }
   // A job that has series keeps them, whatever is created after it.
   std::sort(running.begin(), running.end(),
@@ -182,6 +184,7 @@ void Coordinator::SnapshotRuns(size_t max_running, CoordinatorSnapshot& snapshot
     }
     RunSnapshot& run = snapshot.running.emplace_back();
     run.job = live->run.job;
+    run.counted_from = live->counted_from;
     run.newest_step = live->progress.NewestStep();
     run.non_finite_steps = live->non_finite_steps;
     for (const RankWatch& watch : live->watches) {

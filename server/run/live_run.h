@@ -57,6 +57,8 @@ struct LiveRun {
   // The current attempt.
   std::optional<JobPlanner> planner;
   ProgressTracker progress;
+  // Where counters of the job begin: at its attempt, or with this coordinator.
+  v1::JobProgress counted_from;
   Rendezvous rendezvous;
   std::vector<RankWatch> watches;  // by rank
   absl::Time attempt_start;

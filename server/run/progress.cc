@@ -16,12 +16,6 @@ double Median(std::vector<double> values) {
 
 }  // namespace
 
-void ProgressTracker::Reset(int64_t total_steps) {
-  progress_.Clear();
-  progress_.set_total_steps(total_steps);
-  recent_.clear();
-}
-
 void ProgressTracker::Restore(const v1::JobProgress& progress,
                               const std::vector<v1::StepReport>& recent) {
   progress_ = progress;

@@ -14,9 +14,7 @@ namespace dropbp::server {
 // Not thread-safe.
 class ProgressTracker {
  public:
-  // Begins an attempt at step 0.
-  void Reset(int64_t total_steps);
-  // Goes on where a stored job stood.
+  // Goes on where a job stands: an attempt begins, or the coordinator was restarted.
   void Restore(const v1::JobProgress& progress, const std::vector<v1::StepReport>& recent);
 
   // Counts a report of a rank, unless the rank's step was counted before: a report may come twice.

@@ -9,10 +9,25 @@
 namespace dropbp::server {
 namespace {
 
-// A trainer asked by its user saves nothing yet, but ends between two steps.
+// Nothing is saved of a job that is cancelled, but its trainers end between two steps.
 constexpr absl::Duration kCancelGrace = absl::Seconds(5);
 // Ranks of a broken gang hang in collectives: no use to wait for them.
 constexpr absl::Duration kBrokenGangGrace = absl::Seconds(1);
+
+// Ranks that have not met yet have nothing to save.
+constexpr absl::Duration kNoWorkGrace = absl::Seconds(5);
+
+// Without its files: the job carries it.
+v1::Checkpoint Summary(v1::Checkpoint checkpoint) {
+  checkpoint.clear_manifest();
+  checkpoint.clear_parts();
+  checkpoint.clear_progress();
+  return checkpoint;
+}
+
+std::string AfterSteps(int64_t steps) {
+  return absl::StrCat("after ", steps, steps == 1 ? " step" : " steps");
+}
 
 // Builds the reaction to one event.
 class Reactor {
@@ -31,12 +46,20 @@ class Reactor {
     if (state() == JobState::kStarting) Move(JobState::kRunning, "All ranks have met; training.");
   }
   void operator()(const PlanChanged& event);
+  void operator()(const CheckpointPartStored& event) {
+    out_.change.checkpoint_part = CheckpointPartOf{.rank = event.rank, .part = event.part};
+    out_.changed = true;
+  }
+  void operator()(const CheckpointCompleted& event);
+  void operator()(const CheckpointFailed& event) { AddEvent(v1::JobEvent::INCIDENT, event.why); }
   void operator()(const RankFinished& event);
   void operator()(const RankExited& event);
   void operator()(const RankFailed& event);
   void operator()(const RanksLost& event);
   void operator()(const WorkerDrains& event) {
-    if (out_.next.Active()) Break(event.why, /*charged=*/false, event.grace);
+    if (!out_.next.Active()) return;
+    const bool save = state() == JobState::kRunning;
+    Break(event.why, /*charged=*/false, event.grace, save);
   }
   void operator()(const Stalled& event) { Break(event.why, /*charged=*/true); }
   void operator()(const RendezvousLost&) {
@@ -44,6 +67,10 @@ class Reactor {
   }
   void operator()(const PromiseBroken& event) { Fail(event.what); }
   void operator()(const CancelRequested&);
+  void operator()(const PauseRequested&);
+  void operator()(const ResumeRequested&) {
+    if (state() == JobState::kPaused) Move(JobState::kQueued, "Resumed on request.");
+  }
 
   Reaction Finish();
 
@@ -56,7 +83,11 @@ class Reactor {
   void End(JobState to, std::string message);
   void Fail(const std::string& message);
   // The gang cannot go on: restart it, or give up if its crashes used up the budget.
-  void Break(const std::string& why, bool charged, absl::Duration grace = kBrokenGangGrace);
+  // `save`: the gang is whole and can save a checkpoint first.
+  void Break(const std::string& why, bool charged, absl::Duration grace = kBrokenGangGrace,
+             bool save = false);
+  void GoOnFrom(const v1::Checkpoint& checkpoint);
+  void Pause();
   void MarkGone(int rank);
   // What had to wait for the last process of the gang.
   void AfterRanksGone();
@@ -90,11 +121,11 @@ void Reactor::End(JobState to, std::string message) {
 }
 
 void Reactor::Fail(const std::string& message) {
-  out_.stop = StopGang{message, kBrokenGangGrace};
+  out_.stop = StopGang{.reason = message, .grace = kBrokenGangGrace};
   End(JobState::kFailed, message);
 }
 
-void Reactor::Break(const std::string& why, bool charged, absl::Duration grace) {
+void Reactor::Break(const std::string& why, bool charged, absl::Duration grace, bool save) {
   if (!out_.next.Active()) {
     // The gang is being stopped already; what else broke is worth knowing.
     AddEvent(v1::JobEvent::INCIDENT, why);
@@ -107,7 +138,7 @@ void Reactor::Break(const std::string& why, bool charged, absl::Duration grace) 
   }
   AddEvent(v1::JobEvent::INCIDENT, why);
   if (charged) job().set_restarts(job().restarts() + 1);
-  out_.stop = StopGang{why, grace};
+  out_.stop = StopGang{.reason = why, .grace = grace, .save_checkpoint = save};
   Move(JobState::kRestarting, absl::StrCat("Restarting (", job().restarts(), " of ",
                                            out_.next.spec.max_restarts, " charged): ", why));
 }
@@ -120,10 +151,19 @@ void Reactor::MarkGone(int rank) {
 void Reactor::AfterRanksGone() {
   if (!out_.next.GangGone()) return;
   if (state() == JobState::kCancelling) End(JobState::kCancelled, "Cancelled on request.");
-  if (state() == JobState::kRestarting) {
+  if (state() == JobState::kRestarting || state() == JobState::kPausing) {
     out_.next.ranks.clear();
     job().clear_workers();
   }
+  if (state() == JobState::kPausing) Pause();
+}
+
+void Reactor::Pause() {
+  Move(JobState::kPaused,
+       job().has_checkpoint()
+           ? absl::StrCat("Paused on request; goes on from the checkpoint ",
+                          AfterSteps(job().checkpoint().step()), " when it is resumed.")
+           : "Paused on request; begins at the first step when it is resumed.");
 }
 
 void Reactor::operator()(const PreparationSucceeded& event) {
@@ -147,14 +187,39 @@ void Reactor::operator()(const Placed& event) {
   *job().mutable_plan() = event.plan;
   const int64_t total_steps = job().progress().total_steps();
   job().clear_progress();
-  job().mutable_progress()->set_total_steps(total_steps);
+  job().clear_checkpoint();
   out_.next.ranks = event.ranks;
-  out_.change.new_attempt = true;
+  out_.change.resume_step = 0;
+  if (event.checkpoint) GoOnFrom(*event.checkpoint);
+  job().mutable_progress()->set_total_steps(total_steps);
   std::vector<std::string> workers(job().workers().begin(), job().workers().end());
   workers.erase(std::unique(workers.begin(), workers.end()), workers.end());
-  Move(JobState::kStarting, absl::StrCat("Attempt ", job().attempt(), ": ", event.ranks.size(),
-                                         event.ranks.size() == 1 ? " rank" : " ranks", " on ",
-                                         absl::StrJoin(workers, ", "), "."));
+  Move(JobState::kStarting,
+       absl::StrCat("Attempt ", job().attempt(), ": ", event.ranks.size(),
+                    event.ranks.size() == 1 ? " rank" : " ranks", " on ",
+                    absl::StrJoin(workers, ", "),
+                    event.checkpoint ? absl::StrCat("; goes on from the checkpoint ",
+                                                    AfterSteps(event.checkpoint->step()))
+                                     : "",
+                    "."));
+}
+
+void Reactor::GoOnFrom(const v1::Checkpoint& checkpoint) {
+  *job().mutable_checkpoint() = Summary(checkpoint);
+  *job().mutable_progress() = checkpoint.progress();
+  for (Placement& rank : out_.next.ranks) rank.last_step = checkpoint.step() - 1;
+  out_.change.resume_step = checkpoint.step();
+}
+
+void Reactor::operator()(const CheckpointCompleted& event) {
+  *job().mutable_checkpoint() = Summary(event.checkpoint);
+  out_.change.checkpoint = event.checkpoint;
+  out_.change.checkpoints_kept = out_.next.spec.checkpoint.keep;
+  AddEvent(v1::JobEvent::CHECKPOINT,
+           absl::StrCat("Checkpoint ", AfterSteps(event.checkpoint.step()), ": ",
+                        event.checkpoint.parts_size(),
+                        event.checkpoint.parts_size() == 1 ? " part, " : " parts, ",
+                        event.checkpoint.size_bytes(), " bytes."));
 }
 
 void Reactor::operator()(const PlanChanged& event) {
@@ -213,8 +278,21 @@ void Reactor::operator()(const RanksLost& event) {
 
 void Reactor::operator()(const CancelRequested&) {
   if (state() == JobState::kCancelling) return;
-  out_.stop = StopGang{"The job was cancelled.", kCancelGrace};
+  out_.stop = StopGang{.reason = "The job was cancelled.", .grace = kCancelGrace};
   Move(JobState::kCancelling, "Cancelling on request.");
+  AfterRanksGone();
+}
+
+void Reactor::operator()(const PauseRequested&) {
+  if (state() == JobState::kPausing || state() == JobState::kPaused) return;
+  if (out_.next.ranks.empty()) return Pause();
+  if (out_.next.Active()) {
+    const bool save = state() == JobState::kRunning;
+    out_.stop = StopGang{.reason = "The job is being paused.",
+                         .grace = save ? kPauseGrace : kNoWorkGrace,
+                         .save_checkpoint = save};
+  }
+  Move(JobState::kPausing, "Pausing on request.");
   AfterRanksGone();
 }
 

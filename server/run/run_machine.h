@@ -55,6 +55,7 @@ struct Requeued {
 struct Placed {
   std::vector<Placement> ranks;
   v1::DropPlan plan;
+  std::optional<v1::Checkpoint> checkpoint;  // what it goes on from
 };
 struct GangReady {};
 struct PlanChanged {
@@ -70,6 +71,18 @@ struct RankExited {
   int rank = 0;
   std::string how;        // "was ended by signal 9", ...
   bool by_agent = false;  // stopped by its agent, not by itself
+};
+// A rank's part of a checkpoint is stored.
+struct CheckpointPartStored {
+  int rank = 0;
+  v1::TrainerCheckpoint part;
+};
+// All parts and the manifest are.
+struct CheckpointCompleted {
+  v1::Checkpoint checkpoint;
+};
+struct CheckpointFailed {
+  std::string why;
 };
 // A trainer's last word.
 struct RankFailed {
@@ -97,16 +110,23 @@ struct PromiseBroken {
   std::string what;
 };
 struct CancelRequested {};
+struct PauseRequested {};
+struct ResumeRequested {};
 
-using RunEvent =
-    std::variant<PreparationStarted, PreparationSucceeded, PreparationFailed, Requeued, Placed,
-                 GangReady, PlanChanged, RankFinished, RankExited, RankFailed, RanksLost,
-                 WorkerDrains, Stalled, RendezvousLost, PromiseBroken, CancelRequested>;
+using RunEvent = std::variant<PreparationStarted, PreparationSucceeded, PreparationFailed, Requeued,
+                              Placed, GangReady, PlanChanged, CheckpointPartStored,
+                              CheckpointCompleted, CheckpointFailed, RankFinished, RankExited,
+                              RankFailed, RanksLost, WorkerDrains, Stalled, RendezvousLost,
+                              PromiseBroken, CancelRequested, PauseRequested, ResumeRequested>;
+
+// How long ranks that are paused have for the step they are in and for handing over a checkpoint.
+inline constexpr absl::Duration kPauseGrace = absl::Minutes(10);
 
 // Stop all trainers of the run's attempt.
 struct StopGang {
   std::string reason;
   absl::Duration grace;
+  bool save_checkpoint = false;
 };
 
 struct Reaction {

@@ -99,11 +99,20 @@ absl::StatusOr<std::vector<v1::StepReport>> JobStore::StepsFrom(const std::strin
       job_id, "a step report");
 }
 
+absl::StatusOr<std::vector<v1::Sensitivities>> JobStore::SensitivitiesOf(
+    const std::string& job_id) {
+  return ReadAll<v1::Sensitivities>(
+      db_->Query("SELECT report FROM sensitivities WHERE job_id = ? ORDER BY step",
+                 {std::string_view(job_id)}),
+      job_id, "a probe");
+}
+
 absl::StatusOr<std::vector<StoredJob>> JobStore::LoadActive() {
   std::vector<StoredJob> jobs;
   Rows rows = db_->Query(
-      "SELECT create_order, job, model_shape FROM jobs WHERE state < ? ORDER BY create_order",
-      {int64_t{v1::Job::SUCCEEDED}});
+      "SELECT create_order, job, model_shape FROM jobs WHERE state NOT IN (?, ?, ?)"
+      " ORDER BY create_order",
+      {int64_t{v1::Job::SUCCEEDED}, int64_t{v1::Job::FAILED}, int64_t{v1::Job::CANCELLED}});
   while (rows.Next()) {
     StoredJob& stored = jobs.emplace_back();
     stored.create_order = rows.Int(0);
@@ -142,14 +151,7 @@ absl::Status JobStore::LoadGang(StoredJob& stored) {
 
 absl::Status JobStore::LoadHistory(StoredJob& stored) {
   const std::string& job_id = stored.job.job_id();
-  Rows probes = db_->Query("SELECT report FROM sensitivities WHERE job_id = ? ORDER BY step",
-                           {std::string_view(job_id)});
-  while (probes.Next()) {
-    if (!stored.sensitivities.emplace_back().ParseFromString(probes.Bytes(0))) {
-      return Unreadable(job_id, "a probe");
-    }
-  }
-  RETURN_IF_ERROR(probes.status());
+  ASSIGN_OR_RETURN(stored.sensitivities, SensitivitiesOf(job_id));
   Rows steps = db_->Query(
       "SELECT report FROM (SELECT step, report FROM step_history WHERE job_id = ?"
       " ORDER BY step DESC LIMIT ?) ORDER BY step",

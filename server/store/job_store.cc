@@ -156,12 +156,6 @@ absl::Status JobStore::ApplyInTransaction(JobChange& change) {
   RETURN_IF_ERROR(db_->Run("UPDATE jobs SET state = ?, job = ? WHERE job_id = ?",
                            {int64_t{change.job.state()}, Blob{change.job.SerializeAsString()},
                             std::string_view(job_id)}));
-  if (change.new_attempt) {
-    RETURN_IF_ERROR(
-        db_->Run("DELETE FROM sensitivities WHERE job_id = ?", {std::string_view(job_id)}));
-    RETURN_IF_ERROR(
-        db_->Run("DELETE FROM step_history WHERE job_id = ?", {std::string_view(job_id)}));
-  }
   if (change.placements) RETURN_IF_ERROR(ReplacePlacements(job_id, *change.placements));
   if (change.shape) {
     RETURN_IF_ERROR(db_->Run("UPDATE jobs SET model_shape = ? WHERE job_id = ?",
@@ -172,12 +166,17 @@ absl::Status JobStore::ApplyInTransaction(JobChange& change) {
                              {std::string_view(job_id), change.sensitivities->step(),
                               Blob{change.sensitivities->SerializeAsString()}}));
   }
+  if (change.checkpoint_part) RETURN_IF_ERROR(AddCheckpointPart(job_id, *change.checkpoint_part));
+  if (change.checkpoint) {
+    RETURN_IF_ERROR(AddCheckpoint(job_id, *change.checkpoint, change.checkpoints_kept));
+  }
   for (const v1::StepReport& step : change.steps) {
     RETURN_IF_ERROR(
         db_->Run("INSERT OR REPLACE INTO step_history VALUES (?, ?, ?)",
                  {std::string_view(job_id), step.step(), Blob{step.SerializeAsString()}}));
   }
-  return absl::OkStatus();
+  // Last: all that comes with it is of the attempt before.
+  return change.resume_step ? BeginAttempt(job_id, *change.resume_step) : absl::OkStatus();
 }
 
 absl::Status JobStore::ReplacePlacements(const std::string& job_id,

@@ -42,6 +42,12 @@ struct StoredJob {
 };
 inline constexpr int kRecentSteps = 32;
 
+// What a rank handed over of a checkpoint.
+struct CheckpointPartOf {
+  int rank = 0;
+  v1::TrainerCheckpoint part;
+};
+
 // What one event does to a job, applied as a whole or not at all.
 struct JobChange {
   v1::Job job;                       // new content; `last_event` is set by the store
@@ -50,7 +56,14 @@ struct JobChange {
   std::optional<v1::ModelShape> shape;
   std::optional<v1::Sensitivities> sensitivities;  // added to what earlier probes found
   std::vector<v1::StepReport> steps;               // appended to the step history
-  bool new_attempt = false;                        // forgets sensitivities and step history
+  // A new attempt goes on after so many steps: sensitivities and step history from there on, and
+  // checkpoints that are not complete, are forgotten.
+  std::optional<int64_t> resume_step;
+  std::optional<CheckpointPartOf> checkpoint_part;
+  // A checkpoint is complete. Parts of it and of earlier steps are forgotten, and so are complete
+  // checkpoints but the newest `checkpoints_kept`.
+  std::optional<v1::Checkpoint> checkpoint;
+  int64_t checkpoints_kept = 1;
 };
 
 // A new job and the request that asked for it.
@@ -101,9 +114,25 @@ class JobStore {
                                                         int64_t sequence);
   // The newest events, in order, at most `limit`.
   absl::StatusOr<std::vector<v1::JobEvent>> NewestEvents(const std::string& job_id, int limit);
-  // Step reports of the current attempt from `first_step` on, in order, at most `limit`.
+  // Step reports from `first_step` on, each of the newest attempt that made the step, in order, at
+  // most `limit`.
   absl::StatusOr<std::vector<v1::StepReport>> StepsFrom(const std::string& job_id,
                                                         int64_t first_step, int limit);
+  // What the probes of the job found, by step.
+  absl::StatusOr<std::vector<v1::Sensitivities>> SensitivitiesOf(const std::string& job_id);
+
+  // Complete checkpoints, newest first.
+  absl::StatusOr<std::vector<v1::Checkpoint>> Checkpoints(const std::string& job_id);
+  // Parts of a checkpoint that is not complete, by rank.
+  absl::StatusOr<std::vector<CheckpointPartOf>> CheckpointParts(const std::string& job_id,
+                                                                int64_t step);
+  // Files that no checkpoint uses any more. They are named until ForgetUnused(), so that a crash
+  // before they are deleted leaves none behind.
+  absl::StatusOr<std::vector<std::string>> UnusedArtifacts();
+  absl::Status ForgetUnused(const std::string& sha256);
+  // Names a file that came for a checkpoint that does not want it, unless another one uses it.
+  absl::Status NoteUnused(const std::string& sha256);
+
   // All jobs that have not ended, oldest first.
   absl::StatusOr<std::vector<StoredJob>> LoadActive();
   // Number of jobs by state.
@@ -118,6 +147,15 @@ class JobStore {
   absl::Status ApplyInTransaction(JobChange& change);
   absl::Status InsertEvents(v1::Job& job, std::vector<v1::JobEvent>& events);
   absl::Status ReplacePlacements(const std::string& job_id, const std::vector<Placement>& ranks);
+  // store_checkpoints.cc
+  absl::Status BeginAttempt(const std::string& job_id, int64_t resume_step);
+  absl::Status AddCheckpointPart(const std::string& job_id, const CheckpointPartOf& part);
+  absl::Status AddCheckpoint(const std::string& job_id, const v1::Checkpoint& checkpoint,
+                             int64_t kept);
+  absl::Status AddUse(const std::string& sha256, const std::string& job_id, int64_t step);
+  // Files of checkpoints that are neither complete nor to come are no longer used.
+  absl::Status DropUses(const std::string& job_id);
+
   absl::Status LoadGang(StoredJob& stored);
   absl::Status LoadHistory(StoredJob& stored);
   absl::Status ApplyInOneTransaction(absl::Span<JobChange> changes);

@@ -68,6 +68,31 @@ CREATE TABLE sensitivities (     -- what the probes of the current attempt found
   PRIMARY KEY (job_id, step)
 ) WITHOUT ROWID;
 )sql",
+    R"sql(
+CREATE TABLE checkpoints (       -- the complete ones that are kept
+  job_id TEXT NOT NULL REFERENCES jobs (job_id),
+  step INTEGER NOT NULL,         -- optimizer steps done
+  checkpoint BLOB NOT NULL,      -- dropbp.v1.Checkpoint
+  PRIMARY KEY (job_id, step)
+) WITHOUT ROWID;
+CREATE TABLE checkpoint_parts (  -- what the current attempt handed over of those to come
+  job_id TEXT NOT NULL REFERENCES jobs (job_id),
+  step INTEGER NOT NULL,
+  rank INTEGER NOT NULL,
+  part BLOB NOT NULL,            -- dropbp.v1.TrainerCheckpoint
+  PRIMARY KEY (job_id, step, rank)
+) WITHOUT ROWID;
+CREATE TABLE artifact_uses (     -- files of checkpoints, complete or to come
+  sha256 TEXT NOT NULL,
+  job_id TEXT NOT NULL REFERENCES jobs (job_id),
+  step INTEGER NOT NULL,
+  PRIMARY KEY (sha256, job_id, step)
+) WITHOUT ROWID;
+CREATE INDEX artifact_uses_by_checkpoint ON artifact_uses (job_id, step);
+CREATE TABLE unused_artifacts (  -- had a use in artifact_uses, have none any more; to be deleted
+  sha256 TEXT PRIMARY KEY
+) WITHOUT ROWID;
+)sql",
 };
 
 absl::StatusOr<int64_t> ReadVersion(Database& db) {

@@ -37,7 +37,7 @@ absl::Status StepCurves::ReadNew(const std::string& job_id, Kept& kept) {
   for (int chunk = 0; chunk < kMostChunks; ++chunk) {
     ASSIGN_OR_RETURN(const StepPage page,
                      coordinator_.StepsFrom(job_id, kept.curve.next_step(), kChunk));
-    if (page.attempt != kept.attempt) {  // training began again, from its first step
+    if (page.attempt != kept.attempt) {  // steps may have been made again
       const bool nothing_kept = kept.curve.next_step() == 0;
       kept.attempt = page.attempt;
       kept.curve = ThinCurve(kMostPoints);

@@ -65,6 +65,7 @@ Agent::Agent(const AgentOptions& options, const std::string& program, std::vecto
       folder_(std::move(folder)),
       artifacts_(coordinator_),
       datasets_(folder_->CacheFolder(), artifacts_),
+      checkpoints_(folder_->CheckpointFolder(), artifacts_),
       session_(coordinator_,
                {.hello = [this] { return Hello(); },
                 .on_response = [this](const v1::SessionResponse& order) { CarryOut(order); }}),
@@ -79,13 +80,13 @@ Agent::Agent(const AgentOptions& options, const std::string& program, std::vecto
       link_server_(
           {.find_run = [this](const std::string& token) { return trainers_.FindByToken(token); },
            .send = host_.send},
-          *folder_, artifacts_),
+          *folder_, artifacts_, checkpoints_),
       preparer_(options_, program, spawner_, datasets_, host_.send),
-      trainers_(options_, std::move(slots), host_, datasets_) {}
+      trainers_(options_, std::move(slots), host_, datasets_, checkpoints_) {}
 
 Agent::~Agent() {
   preparer_.Stop();
-  trainers_.StopAll("the worker ends", absl::ZeroDuration());
+  trainers_.StopAll("the worker ends", absl::ZeroDuration(), /*save_checkpoint=*/false);
   link_server_.Stop();
   session_.Close();
 }
@@ -101,7 +102,8 @@ void Agent::Stop() {
   }
   preparer_.Stop();
   trainers_.StopAll("the worker is being stopped",
-                    std::max(kill - absl::Now(), absl::ZeroDuration()));
+                    std::max(kill - absl::Now(), absl::ZeroDuration()),
+                    /*save_checkpoint=*/true);
   if (!session_.Flush(kFlushTimeout)) {
     spdlog::warn("the coordinator did not hear all that was left to tell it");
   }

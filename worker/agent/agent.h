@@ -66,6 +66,7 @@ class Agent {
   Spawner spawner_;
   ArtifactClient artifacts_;
   DatasetCache datasets_;
+  const CheckpointCache checkpoints_;
   TrainerEnds ends_;
   CoordinatorSession session_;
   TrainerHost host_;

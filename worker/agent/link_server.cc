@@ -2,12 +2,14 @@
 
 #include <spdlog/spdlog.h>
 
+#include <optional>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "core/base/text.h"
 #include "proto/support/grpc_status.h"
+#include "worker/agent/checkpoint_uploader.h"
 #include "worker/agent/models.h"
 
 namespace dropbp::agent {
@@ -25,8 +27,9 @@ void SetRank(const RankKey& key, Message& message) {
 
 }  // namespace
 
-LinkServer::LinkServer(Hooks hooks, const WorkFolder& folder, const ArtifactClient& artifacts)
-    : hooks_(std::move(hooks)), folder_(folder), artifacts_(artifacts) {}
+LinkServer::LinkServer(Hooks hooks, const WorkFolder& folder, const ArtifactClient& artifacts,
+                       const CheckpointCache& checkpoints)
+    : hooks_(std::move(hooks)), folder_(folder), artifacts_(artifacts), checkpoints_(checkpoints) {}
 
 void LinkServer::Stop() {
   if (server_) server_->Shutdown(std::chrono::system_clock::now());
@@ -58,26 +61,33 @@ grpc::Status LinkServer::Connect(grpc::ServerContext* context, Stream* stream) {
   std::optional<v1::Assignment> assignment = run->AttachLink([context] { context->TryCancel(); });
   if (!assignment) return {grpc::StatusCode::FAILED_PRECONDITION, "the trainer was connected"};
 
+  const int world_size = assignment->world_size();
   v1::ConnectResponse welcome;
   *welcome.mutable_assignment() = *std::move(assignment);
   stream->Write(welcome);
   std::thread writer([&] {
     while (const auto message = run->NextMessage()) stream->Write(*message);
   });
-  const absl::Status status = Relay(*run, *stream);
+  const absl::Status status = Relay(*run, world_size, *stream);
   run->CloseMessages();
   writer.join();
   run->DetachLink();
   return ToGrpcStatus(status);
 }
 
-absl::Status LinkServer::Relay(TrainerRun& run, Stream& stream) {
-  v1::ConnectRequest request;
-  while (stream.Read(&request)) {
-    if (request.has_report()) SendReport(run, std::move(*request.mutable_report()));
-    if (request.has_finished()) return Finish(run, std::move(*request.mutable_finished()));
+absl::Status LinkServer::Relay(TrainerRun& run, int world_size, Stream& stream) {
+  std::optional<v1::TrainerFinished> finished;
+  {
+    // Its end waits for what is being uploaded.
+    CheckpointUploader checkpoints(run, world_size, folder_, artifacts_, checkpoints_, hooks_.send);
+    v1::ConnectRequest request;
+    while (!finished && stream.Read(&request)) {
+      if (request.has_report()) SendReport(run, std::move(*request.mutable_report()));
+      if (request.has_checkpoint()) checkpoints.Add(std::move(*request.mutable_checkpoint()));
+      if (request.has_finished()) finished = std::move(*request.mutable_finished());
+    }
   }
-  return absl::OkStatus();
+  return finished ? Finish(run, *std::move(finished)) : absl::OkStatus();
 }
 
 void LinkServer::SendReport(const TrainerRun& run, v1::TrainerReport report) {
@@ -102,6 +112,7 @@ absl::Status LinkServer::Finish(TrainerRun& run, v1::TrainerFinished finished) {
   SetRank(run.key(), *frame.mutable_rank_finished());
   *frame.mutable_rank_finished()->mutable_finished() = std::move(finished);
   hooks_.send(std::move(frame));
+  checkpoints_.Forget(run.key().job_id);
   run.ExpectEnd();
   return absl::OkStatus();
 }
@@ -112,7 +123,7 @@ absl::Status LinkServer::UploadResults(const TrainerRun& run, v1::TrainerFinishe
       return absl::InvalidArgumentError(absl::StrCat("'", name, "' is not a plain file name"));
     }
     const std::string path = absl::StrCat(folder_.OutputFolder(run.key()), "/", name);
-    ASSIGN_OR_RETURN(*finished.add_artifacts(), artifacts_.Upload(path, name, run.cancel()));
+    ASSIGN_OR_RETURN(*finished.add_artifacts(), artifacts_.Upload(path, name, run.transfers()));
   }
   return absl::OkStatus();
 }

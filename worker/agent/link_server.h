@@ -10,12 +10,13 @@
 #include "core/base/status.h"
 #include "dropbp/v1/trainer_link.grpc.pb.h"
 #include "worker/agent/artifact_client.h"
+#include "worker/agent/checkpoint_cache.h"
 #include "worker/agent/trainer_run.h"
 
 namespace dropbp::agent {
 
-// Checks tokens, hands out assignments, relays reports up and commands down, and uploads what a
-// finished trainer made.
+// Checks tokens, hands out assignments, relays reports up and commands down, and uploads
+// checkpoints and what a finished trainer made.
 class LinkServer final : public v1::TrainerLinkService::Service {
  public:
   struct Hooks {
@@ -24,7 +25,8 @@ class LinkServer final : public v1::TrainerLinkService::Service {
     SendFrame send;
   };
 
-  LinkServer(Hooks hooks, const WorkFolder& folder, const ArtifactClient& artifacts);
+  LinkServer(Hooks hooks, const WorkFolder& folder, const ArtifactClient& artifacts,
+             const CheckpointCache& checkpoints);
   ~LinkServer() override { Stop(); }
 
   // Listens on the folder's socket.
@@ -39,7 +41,7 @@ class LinkServer final : public v1::TrainerLinkService::Service {
  private:
   using Stream = grpc::ServerReaderWriter<v1::ConnectResponse, v1::ConnectRequest>;
   // Relays until the stream ends or the trainer is done.
-  absl::Status Relay(TrainerRun& run, Stream& stream);
+  absl::Status Relay(TrainerRun& run, int world_size, Stream& stream);
   void SendReport(const TrainerRun& run, v1::TrainerReport report);
   // Uploads the results and tells the coordinator.
   absl::Status Finish(TrainerRun& run, v1::TrainerFinished finished);
@@ -48,6 +50,7 @@ class LinkServer final : public v1::TrainerLinkService::Service {
   const Hooks hooks_;
   const WorkFolder& folder_;
   const ArtifactClient& artifacts_;
+  const CheckpointCache& checkpoints_;
   std::unique_ptr<grpc::Server> server_;
 };
 

@@ -106,16 +106,19 @@ void TrainerRun::FailStart(const std::string& error) {
   End(std::move(exited));
 }
 
-void TrainerRun::Stop(const std::string& reason, absl::Duration grace) {
+void TrainerRun::Stop(const std::string& reason, absl::Duration grace, bool save_checkpoint) {
   cancel_.Cancel();
+  if (!save_checkpoint) transfers_.Cancel();
   FailStart("stopped before it started: " + reason);
   const absl::Time now = absl::Now();
   absl::MutexLock lock(&mutex_);
   if (state_ == State::kEnded) return;
   v1::ConnectResponse message;
   message.mutable_stop()->set_reason(reason);
+  message.mutable_stop()->set_save_checkpoint(save_checkpoint);
   messages_.push_back(std::move(message));
-  PlanStop({.terminate = linked_ ? now + grace / 2 : now, .kill = now + grace});
+  const absl::Duration patience = save_checkpoint ? grace : grace / 2;
+  PlanStop({.terminate = linked_ ? now + patience : now, .kill = now + grace});
 }
 
 void TrainerRun::ExpectEnd() {
@@ -246,12 +249,28 @@ void TrainerRun::CarryOutStop() {
 }
 
 void TrainerRun::AwaitLinkEnd() {
+  const absl::Time sever = absl::Now() + kLinkEndTimeout;
+  bool severed = false;
+  bool gave_up = false;
   absl::MutexLock lock(&mutex_);
-  const auto unlinked = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !linked_; };
-  if (mutex_.AwaitWithTimeout(absl::Condition(&unlinked), kLinkEndTimeout)) return;
-  // Results are being uploaded, which may take as long as it takes, or the stream is stuck.
-  if (sever_) sever_();
-  mutex_.Await(absl::Condition(&unlinked));
+  while (linked_) {
+    const absl::Time kill = stop_plan_.kill;
+    const auto changed = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return !linked_ || stop_plan_.kill != kill;
+    };
+    const absl::Time next =
+        std::min(severed ? absl::InfiniteFuture() : sever, gave_up ? absl::InfiniteFuture() : kill);
+    if (mutex_.AwaitWithDeadline(absl::Condition(&changed), next)) continue;
+    if (!severed && absl::Now() >= sever) {
+      // Files are being uploaded, which takes as long as it takes, or the stream is stuck.
+      severed = true;
+      if (sever_) sever_();
+    }
+    if (!gave_up && absl::Now() >= stop_plan_.kill) {
+      gave_up = true;
+      transfers_.Cancel();
+    }
+  }
 }
 
 void TrainerRun::SendLog(std::string lines) {

@@ -51,6 +51,9 @@ class TrainerRun {
   const std::string& token() const { return token_; }
   // Cancelled when the run shall stop.
   const CancelToken& cancel() const { return cancel_; }
+  // Cancelled when nothing may be handed over any more: by a stop that saves nothing at once, by
+  // one that does at the end of its grace.
+  const CancelToken& transfers() const { return transfers_; }
   bool ended() const;
   // Process id while the process runs, else -1.
   pid_t running_pid() const;
@@ -60,8 +63,9 @@ class TrainerRun {
   // Ends a run that waits.
   void FailStart(const std::string& error);
   // Asks the trainer to stop: StopTrainer at once, SIGTERM at half of the grace (at once if it has
-  // not connected), SIGKILL to its group at the end. An earlier, sharper request stays in force.
-  void Stop(const std::string& reason, absl::Duration grace);
+  // not connected, never if it is to save a checkpoint), SIGKILL to its group at the end. An
+  // earlier, sharper request stays in force.
+  void Stop(const std::string& reason, absl::Duration grace, bool save_checkpoint);
   // The trainer is done and has to end by itself soon.
   void ExpectEnd();
 
@@ -94,7 +98,7 @@ class TrainerRun {
   // is dead.
   bool WaitForProcess(bool& output_open);
   void CarryOutStop();
-  // Waits until the link's last reports were sent on.
+  // Waits until the link's last reports were sent on and its last files handed over.
   void AwaitLinkEnd();
   void PlanStop(StopPlan plan) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SendLog(std::string lines);
@@ -107,6 +111,7 @@ class TrainerRun {
   const std::string token_;
   const std::function<void()> on_ended_;
   CancelToken cancel_;
+  CancelToken transfers_;
 
   // The supervisor's own once it runs.
   pid_t pid_ = -1;

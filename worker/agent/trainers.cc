@@ -23,17 +23,21 @@ std::string Name(const RankKey& key) {
 }  // namespace
 
 Trainers::Trainers(const AgentOptions& options, std::vector<Slot> slots, TrainerHost& host,
-                   DatasetCache& datasets)
+                   DatasetCache& datasets, const CheckpointCache& checkpoints)
     : options_(options),
       slots_(std::move(slots)),
       host_(host),
       datasets_(datasets),
+      checkpoints_(checkpoints),
       launches_(kMaxLaunches) {}
 
-Trainers::~Trainers() { StopAll("the worker ends", absl::ZeroDuration()); }
+Trainers::~Trainers() {
+  StopAll("the worker ends", absl::ZeroDuration(), /*save_checkpoint=*/false);
+}
 
 void Trainers::Start(const v1::StartRanks& request) {
-  StopUpTo(request.job_id(), request.attempt() - 1, "a newer attempt begins", absl::ZeroDuration());
+  StopUpTo(request.job_id(), request.attempt() - 1, "a newer attempt begins", absl::ZeroDuration(),
+           /*save_checkpoint=*/false);
   std::vector<Run> runs;
   absl::MutexLock lock(&mutex_);
   CollectEnded();
@@ -80,11 +84,11 @@ Trainers::Run Trainers::Place(const v1::StartRanks& request, const v1::RankPlace
 
 void Trainers::Stop(const v1::StopRanks& request) {
   StopUpTo(request.job_id(), request.attempt(), request.reason(),
-           absl::Seconds(std::max(0.0, request.grace_seconds())));
+           absl::Seconds(std::max(0.0, request.grace_seconds())), request.save_checkpoint());
 }
 
 void Trainers::StopUpTo(const std::string& job_id, int attempt, const std::string& reason,
-                        absl::Duration grace) {
+                        absl::Duration grace, bool save_checkpoint) {
   std::vector<Run> runs;
   {
     absl::MutexLock lock(&mutex_);
@@ -94,7 +98,7 @@ void Trainers::StopUpTo(const std::string& job_id, int attempt, const std::strin
     }
   }
   // Outside the lock: a run that ends at once says so to this class.
-  for (const Run& run : runs) run->Stop(reason, grace);
+  for (const Run& run : runs) run->Stop(reason, grace, save_checkpoint);
 }
 
 void Trainers::CollectEnded() {
@@ -113,7 +117,7 @@ void Trainers::Deliver(const v1::RankCommand& command) {
   if (found != runs_.end()) found->second->Deliver(command.command());
 }
 
-void Trainers::StopAll(const std::string& reason, absl::Duration grace) {
+void Trainers::StopAll(const std::string& reason, absl::Duration grace, bool save_checkpoint) {
   stopping_.Cancel();
   std::vector<Run> runs;
   {
@@ -121,7 +125,7 @@ void Trainers::StopAll(const std::string& reason, absl::Duration grace) {
     refuse_ = true;
     for (const auto& [key, run] : runs_) runs.push_back(run);
   }
-  for (const Run& run : runs) run->Stop(reason, grace);
+  for (const Run& run : runs) run->Stop(reason, grace, save_checkpoint);
   absl::MutexLock lock(&mutex_);
   const auto all_ended = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return live_.empty(); };
   mutex_.Await(absl::Condition(&all_ended));
@@ -178,30 +182,40 @@ std::shared_ptr<TrainerRun> Trainers::FindByToken(const std::string& token) {
 }
 
 void Trainers::Launch(const v1::StartRanks& request, const std::vector<Run>& runs) {
+  const absl::StatusOr<v1::Assignment> assignment = PrepareAssignment(request);
   for (const Run& run : runs) {
-    const absl::Status launched = LaunchRun(request, *run);
+    const absl::Status launched =
+        assignment.ok() ? LaunchRun(*assignment, *run) : assignment.status();
     if (launched.ok()) continue;
     spdlog::error("{}: {}", Name(run->key()), launched.ToString());
     run->FailStart(std::string(launched.message()));
   }
 }
 
-absl::Status Trainers::LaunchRun(const v1::StartRanks& request, TrainerRun& run) {
+absl::StatusOr<v1::Assignment> Trainers::PrepareAssignment(const v1::StartRanks& request) {
   v1::Assignment assignment;
   ASSIGN_OR_RETURN(*assignment.mutable_model_dir(),
                    FindModel(options_.models_dir, request.spec().model()));
   ASSIGN_OR_RETURN(*assignment.mutable_dataset_path(),
                    datasets_.Fetch(request.spec().dataset().artifact(), stopping_));
-  RETURN_IF_ERROR(TakeSlot(run));
+  if (request.has_checkpoint()) {
+    ASSIGN_OR_RETURN(*assignment.mutable_checkpoint_dir(),
+                     checkpoints_.Fetch(request.job_id(), request.checkpoint(), stopping_));
+  }
   assignment.set_job_id(request.job_id());
   assignment.set_attempt(request.attempt());
-  assignment.set_rank(run.key().rank);
   assignment.set_world_size(request.world_size());
   *assignment.mutable_spec() = request.spec();
+  assignment.set_host_address(options_.host_address);
+  return assignment;
+}
+
+absl::Status Trainers::LaunchRun(v1::Assignment assignment, TrainerRun& run) {
+  RETURN_IF_ERROR(TakeSlot(run));
+  assignment.set_rank(run.key().rank);
   assignment.set_output_dir(host_.folder.OutputFolder(run.key()));
   assignment.set_device(run.slot().TrainerDevice());
   assignment.set_threads(run.slot().threads);
-  assignment.set_host_address(options_.host_address);
   run.Launch(std::move(assignment));
   return absl::OkStatus();
 }

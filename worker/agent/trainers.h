@@ -9,6 +9,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "dropbp/v1/worker_gateway.pb.h"
+#include "worker/agent/checkpoint_cache.h"
 #include "worker/agent/dataset_cache.h"
 #include "worker/agent/options.h"
 #include "worker/agent/task_group.h"
@@ -30,7 +31,7 @@ struct RunningTrainer {
 class Trainers {
  public:
   Trainers(const AgentOptions& options, std::vector<Slot> slots, TrainerHost& host,
-           DatasetCache& datasets);
+           DatasetCache& datasets, const CheckpointCache& checkpoints);
   // Kills what still runs.
   ~Trainers();
 
@@ -42,7 +43,7 @@ class Trainers {
   // Relays a command; ignored if there is no such trainer.
   void Deliver(const v1::RankCommand& command);
   // Stops all trainers, refuses new ones, and waits until all have ended.
-  void StopAll(const std::string& reason, absl::Duration grace);
+  void StopAll(const std::string& reason, absl::Duration grace, bool save_checkpoint);
 
   std::vector<v1::LiveRank> LiveRanks();
   std::vector<RunningTrainer> Running();
@@ -63,14 +64,15 @@ class Trainers {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Stops a job's trainers up to an attempt.
   void StopUpTo(const std::string& job_id, int attempt, const std::string& reason,
-                absl::Duration grace) ABSL_LOCKS_EXCLUDED(mutex_);
+                absl::Duration grace, bool save_checkpoint) ABSL_LOCKS_EXCLUDED(mutex_);
   // Forgets runs that have ended.
   void CollectEnded() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnEnded(const RankKey& key);
 
-  // On a thread of its own: data, slots, processes.
+  // On a thread of its own: data, checkpoint, slots, processes.
   void Launch(const v1::StartRanks& request, const std::vector<Run>& runs);
-  absl::Status LaunchRun(const v1::StartRanks& request, TrainerRun& run);
+  absl::StatusOr<v1::Assignment> PrepareAssignment(const v1::StartRanks& request);
+  absl::Status LaunchRun(v1::Assignment assignment, TrainerRun& run);
   // Waits until the slot is free and takes it; an error says who holds it.
   absl::Status TakeSlot(const TrainerRun& run);
 
@@ -78,6 +80,7 @@ class Trainers {
   const std::vector<Slot> slots_;
   TrainerHost& host_;
   DatasetCache& datasets_;
+  const CheckpointCache& checkpoints_;
   CancelToken stopping_;
 
   absl::Mutex mutex_;

@@ -39,7 +39,8 @@ absl::StatusOr<int> TakeLock(const std::string& path) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<WorkFolder>> WorkFolder::Open(const std::string& path) {
-  for (const char* name : {"/cache", "/jobs", "/run"}) RETURN_IF_ERROR(MakeFolder(path + name));
+  for (const char* name : {"/cache", "/checkpoints", "/jobs", "/run"})
+    RETURN_IF_ERROR(MakeFolder(path + name));
   chmod((path + "/run").c_str(), 0700);  // the socket is for this user's processes
   ASSIGN_OR_RETURN(const int lock_fd, TakeLock(path + "/lock"));
   std::unique_ptr<WorkFolder> folder(new WorkFolder(path, lock_fd));

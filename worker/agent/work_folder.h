@@ -1,6 +1,7 @@
 // The agent's folder on disk:
 //   lock                             held while an agent uses the folder
 //   cache/<sha256>                   data sets, kept
+//   checkpoints/<job>/step-<n>/      parts of checkpoints (checkpoint_cache.h)
 //   jobs/<job>/attempt-<n>/rank-<r>.log   what a trainer wrote, kept
 //   jobs/<job>/attempt-<n>/rank-<r>/      results of a trainer, removed when it has ended
 //   run/agent.sock                   where trainers reach the agent
@@ -33,6 +34,7 @@ class WorkFolder {
   WorkFolder& operator=(const WorkFolder&) = delete;
 
   std::string CacheFolder() const { return path_ + "/cache"; }
+  std::string CheckpointFolder() const { return path_ + "/checkpoints"; }
   // In run/, or, where that path is too long for a Unix socket, in a fresh folder under /tmp.
   const std::string& SocketPath() const { return socket_path_; }
   std::string LogPath(const RankKey& key) const;

@@ -4,7 +4,7 @@ import { ago, clock, count, duration, fixed, percent, secondsSince, stateName } 
 
 const FILTERS = [
   ["All", []],
-  ["Active", ["QUEUED", "PREPARING", "STARTING", "RUNNING", "RESTARTING", "CANCELLING"]],
+  ["Active", ["QUEUED", "PREPARING", "STARTING", "RUNNING", "RESTARTING", "PAUSING", "PAUSED", "CANCELLING"]],
   ["Succeeded", ["SUCCEEDED"]],
   ["Failed", ["FAILED"]],
   ["Cancelled", ["CANCELLED"]],

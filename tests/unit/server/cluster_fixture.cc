@@ -1,5 +1,6 @@
 #include "tests/unit/server/cluster_fixture.h"
 
+#include "absl/strings/str_cat.h"
 #include "core/base/files.h"
 
 namespace dropbp::server {
@@ -116,6 +117,26 @@ absl::Status TestAgent::Exited(Coordinator& coordinator, const std::string& job_
   exited->set_signal(signal);
   exited->set_exit_code(signal != 0 ? -1 : exit_code);
   exited->add_last_lines("the last line");
+  return Send(coordinator, frame);
+}
+
+absl::Status TestAgent::Checkpoint(Coordinator& coordinator, const std::string& job_id, int attempt,
+                                   int rank, int64_t step, const v1::Artifact& file) {
+  v1::SessionRequest frame;
+  v1::RankCheckpoint* body = frame.mutable_rank_checkpoint();
+  body->set_job_id(job_id);
+  body->set_attempt(attempt);
+  body->set_rank(rank);
+  v1::TrainerCheckpoint* part = body->mutable_checkpoint();
+  part->set_step(step);
+  part->set_file("part");
+  *part->mutable_artifact() = file;
+  const auto steps = static_cast<double>(step);
+  part->mutable_progress()->set_step(step);
+  part->mutable_progress()->set_loss(TestStep(step - 1).loss());
+  part->mutable_progress()->set_tokens(step * TestStep(0).tokens());
+  part->mutable_progress()->set_backward_flops_done(steps * TestStep(0).backward_flops_done());
+  part->mutable_progress()->set_backward_flops_saved(steps * TestStep(0).backward_flops_saved());
   return Send(coordinator, frame);
 }
 
@@ -238,6 +259,26 @@ void ClusterTest::SubmitAndRun(const std::string& job_id, TestAgent& agent, int 
     ASSERT_TRUE(agent.Ready(*coordinator_, job_id, 1, rank).ok());
   }
   ASSERT_EQ(State(job_id), v1::Job::RUNNING);
+}
+
+void ClusterTest::HandOver(TestAgent& agent, const std::string& job_id, int attempt, int rank,
+                           int64_t step, std::string content) {
+  if (content.empty()) content = absl::StrCat("part of rank ", rank, " after ", step, " steps");
+  v1::Artifact file;
+  file.set_sha256(artifacts_->Put(content).value());
+  file.set_size_bytes(static_cast<int64_t>(content.size()));
+  const absl::Status told = agent.Checkpoint(*coordinator_, job_id, attempt, rank, step, file);
+  ASSERT_TRUE(told.ok()) << told;
+}
+
+void ClusterTest::TrainAndSave(TestAgent& agent, const std::string& job_id, int attempt,
+                               int64_t from, int64_t step) {
+  for (int64_t next = from; next < step; ++next) {
+    for (const int rank : {0, 1}) {
+      ASSERT_TRUE(agent.Step(*coordinator_, job_id, attempt, rank, next).ok());
+    }
+  }
+  for (const int rank : {0, 1}) HandOver(agent, job_id, attempt, rank, step);
 }
 
 v1::Job ClusterTest::Get(const std::string& job_id) {

@@ -53,6 +53,9 @@ class TestAgent {
                     v1::TrainerFailure::Kind kind, const std::string& message);
   absl::Status Finished(Coordinator& coordinator, const std::string& job_id, int attempt, int rank,
                         std::vector<v1::Artifact> artifacts = {});
+  // Tells that a rank's part of a checkpoint is uploaded, with progress that counts `step` steps.
+  absl::Status Checkpoint(Coordinator& coordinator, const std::string& job_id, int attempt,
+                          int rank, int64_t step, const v1::Artifact& file);
   absl::Status Exited(Coordinator& coordinator, const std::string& job_id, int attempt, int rank,
                       int signal = 0, int exit_code = 0);
 
@@ -101,6 +104,14 @@ class ClusterTest : public ::testing::Test {
   void Submit(const std::string& job_id, int ranks = 2);
   // Submits and takes a job with one rank a slot on `agent` to RUNNING.
   void SubmitAndRun(const std::string& job_id, TestAgent& agent, int ranks = 2);
+
+  // Uploads a part of a checkpoint and tells the coordinator. By default parts differ by rank and
+  // step.
+  void HandOver(TestAgent& agent, const std::string& job_id, int attempt, int rank, int64_t step,
+                std::string content = "");
+  // Both ranks make the steps up to `step` and hand over the checkpoint after it.
+  void TrainAndSave(TestAgent& agent, const std::string& job_id, int attempt, int64_t from,
+                    int64_t step);
 
   v1::Job Get(const std::string& job_id);
   v1::Job::State State(const std::string& job_id) { return Get(job_id).state(); }

@@ -195,7 +195,7 @@ TEST_F(JobStoreTest, ANewAttemptForgetsProbesAndSteps) {
   change.steps.emplace_back();
   ASSERT_TRUE(store_->Apply(change).ok());
   JobChange next = Move("alpha", {v1::Job::RESTARTING, v1::Job::STARTING});
-  next.new_attempt = true;
+  next.resume_step = 0;
   ASSERT_TRUE(store_->Apply(next).ok());
   const StoredJob stored = store_->LoadActive().value()[0];
   EXPECT_THAT(stored.sensitivities, IsEmpty());

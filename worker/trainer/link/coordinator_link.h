@@ -30,6 +30,7 @@ struct Assignment {
   std::string device = "cpu";  // cpu | cuda:<index>
   int threads = 1;
   std::string host_address = "127.0.0.1";
+  std::string checkpoint_dir;  // what to go on from; empty: begin at step 0
 };
 
 // One optimizer step; the fields of dropbp.v1.StepReport.
@@ -67,6 +68,30 @@ struct ProbeReport {
   double seconds = 0;
 };
 
+// A rank's share of a job's progress: sums over all steps that led here.
+struct TrainingTotals {
+  double backward_flops_done = 0;
+  double backward_flops_saved = 0;
+  // Of rank 0; its loss, rate and norm are those of the newest step.
+  int64_t gradient_bytes_sent = 0;
+  int64_t gradient_bytes_dense = 0;
+  int64_t tokens = 0;
+  double loss = 0;
+  double learning_rate = 0;
+  double grad_norm = 0;
+};
+
+// The rank's part of a checkpoint; the fields of dropbp.v1.TrainerCheckpoint.
+struct CheckpointReport {
+  int64_t step = 0;   // optimizer steps done
+  std::string file;   // in the folder checkpoints/ of the output folder; empty: there is none
+  std::string error;  // why there is none
+  TrainingTotals totals;
+};
+
+// What the agent wants of a trainer, the stronger wish last.
+enum class StopRequest { kNone = 0, kStop = 1, kSaveAndStop = 2 };
+
 enum class FailureKind { kRetryable = 1, kUserError = 2, kInternal = 3 };
 
 // The rendezvous store of one attempt, with the semantics of c10d::Store. Thread-safe. Errors:
@@ -99,6 +124,8 @@ class CoordinatorLink {
   virtual void ReportProbe(const ProbeReport& report) = 0;
   // The rank's own draw of a plan, which the coordinator compares with its own.
   virtual void ReportPlan(const DropPlan& plan) = 0;
+  // The rank's part of a checkpoint is written, or could not be.
+  virtual void ReportCheckpoint(const CheckpointReport& report) = 0;
   // The last word of a trainer that gives up.
   virtual void ReportFailure(FailureKind kind, const std::string& message) = 0;
   // The last word of a trainer that is done; returns when the agent has taken it.
@@ -106,8 +133,8 @@ class CoordinatorLink {
 
   // Mask blocks received since the last call, oldest first.
   virtual std::vector<MaskBlock> TakeMaskBlocks() = 0;
-  // True once the agent asked to stop; the training loop ends after the current step.
-  virtual bool StopRequested() const = 0;
+  // What the agent asked for; the training loop ends after the current step.
+  virtual StopRequest stop_request() const = 0;
 };
 
 // Connects to the agent's Unix socket and receives the assignment. When the agent goes away later,
@@ -133,6 +160,7 @@ class MemoryLink : public CoordinatorLink {
   void ReportStep(const StepReport& report) override { steps.push_back(report); }
   void ReportProbe(const ProbeReport& report) override { probes.push_back(report); }
   void ReportPlan(const DropPlan& plan) override { plans.push_back(plan); }
+  void ReportCheckpoint(const CheckpointReport& report) override { checkpoints.push_back(report); }
   void ReportFailure(FailureKind, const std::string& message) override {
     failures.push_back(message);
   }
@@ -141,15 +169,16 @@ class MemoryLink : public CoordinatorLink {
     return absl::OkStatus();
   }
   std::vector<MaskBlock> TakeMaskBlocks() override { return std::exchange(mask_blocks, {}); }
-  bool StopRequested() const override { return stop; }
+  StopRequest stop_request() const override { return stop; }
 
   std::vector<StepReport> steps;
   std::vector<ProbeReport> probes;
   std::vector<DropPlan> plans;
+  std::vector<CheckpointReport> checkpoints;  // by the trainer's writing thread
   std::vector<std::string> failures;
   std::vector<std::string> finished_files;
   std::vector<MaskBlock> mask_blocks;  // what TakeMaskBlocks returns next
-  bool stop = false;
+  StopRequest stop = StopRequest::kNone;
 
  private:
   Assignment assignment_;

@@ -134,7 +134,9 @@ void GrpcLink::WriteLoop() {
 
 void GrpcLink::Take(const v1::ConnectResponse& response) {
   if (response.has_stop()) {
-    stop_requested_ = true;
+    // A later request counts: one that saves nothing any more has no time for it.
+    stop_request_ =
+        response.stop().save_checkpoint() ? StopRequest::kSaveAndStop : StopRequest::kStop;
   } else if (response.command().has_kv()) {
     store_->Answer(response.command().kv());
   } else if (response.command().has_mask_block()) {
@@ -181,6 +183,12 @@ void GrpcLink::ReportPlan(const DropPlan& plan) {
   v1::TrainerReport report;
   *report.mutable_plan_digest() = PlanDigestOf(plan);
   Send(Report(std::move(report)));
+}
+
+void GrpcLink::ReportCheckpoint(const CheckpointReport& report) {
+  v1::ConnectRequest request;
+  *request.mutable_checkpoint() = CheckpointReportToProto(report);
+  Send(std::move(request));
 }
 
 void GrpcLink::ReportFailure(FailureKind kind, const std::string& message) {

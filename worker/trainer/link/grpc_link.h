@@ -34,11 +34,12 @@ class GrpcLink final : public CoordinatorLink {
   void ReportStep(const StepReport& report) override;
   void ReportProbe(const ProbeReport& report) override;
   void ReportPlan(const DropPlan& plan) override;
+  void ReportCheckpoint(const CheckpointReport& report) override;
   // Returns when the agent has taken it, or after 5 seconds.
   void ReportFailure(FailureKind kind, const std::string& message) override;
   absl::Status ReportFinished(int64_t steps, const std::vector<std::string>& files) override;
   std::vector<MaskBlock> TakeMaskBlocks() override;
-  bool StopRequested() const override { return stop_requested_; }
+  StopRequest stop_request() const override { return stop_request_; }
 
  private:
   explicit GrpcLink(const std::shared_ptr<grpc::Channel>& channel);
@@ -61,7 +62,7 @@ class GrpcLink final : public CoordinatorLink {
   Assignment assignment_;
   std::shared_ptr<KvClient> store_;
 
-  std::atomic<bool> stop_requested_ = false;
+  std::atomic<StopRequest> stop_request_ = StopRequest::kNone;
   std::thread reader_;
   std::thread writer_;
 

@@ -18,6 +18,7 @@ Assignment AssignmentFromProto(const v1::Assignment& proto) {
   assignment.device = proto.device();
   assignment.threads = proto.threads();
   assignment.host_address = proto.host_address();
+  assignment.checkpoint_dir = proto.checkpoint_dir();
   return assignment;
 }
 
@@ -64,6 +65,24 @@ v1::PlanDigest PlanDigestOf(const DropPlan& plan) {
   proto.set_first_step(plan.first_step);
   proto.mutable_keep_rates()->Add(plan.keep_rates.begin(), plan.keep_rates.end());
   proto.set_hash(PlanHash(plan));
+  return proto;
+}
+
+v1::TrainerCheckpoint CheckpointReportToProto(const CheckpointReport& report) {
+  v1::TrainerCheckpoint proto;
+  proto.set_step(report.step);
+  proto.set_file(report.file);
+  proto.set_error(ToValidUtf8(report.error));
+  v1::JobProgress& progress = *proto.mutable_progress();
+  progress.set_step(report.step);
+  progress.set_backward_flops_done(report.totals.backward_flops_done);
+  progress.set_backward_flops_saved(report.totals.backward_flops_saved);
+  progress.set_gradient_bytes_sent(report.totals.gradient_bytes_sent);
+  progress.set_gradient_bytes_dense(report.totals.gradient_bytes_dense);
+  progress.set_tokens(report.totals.tokens);
+  progress.set_loss(report.totals.loss);
+  progress.set_learning_rate(report.totals.learning_rate);
+  progress.set_grad_norm(report.totals.grad_norm);
   return proto;
 }
 

@@ -107,14 +107,16 @@ uint64_t TrainStep::DropoutSeed(int64_t step, int micro_step) const {
 }
 
 absl::Status TrainStep::ShareLoss(const at::Tensor& loss, StepOutcome& outcome) const {
-  const double mine[] = {loss.item<double>(), parts_.link->StopRequested() ? 1.0 : 0.0};
-  std::vector<std::vector<double>> all = {{mine[0], mine[1]}};
+  const double mine[] = {loss.item<double>(), static_cast<double>(parts_.link->stop_request()),
+                         parts_.checkpoints->ClockAsks() ? 1.0 : 0.0};
+  std::vector<std::vector<double>> all = {{mine[0], mine[1], mine[2]}};
   if (parts_.group != nullptr) {
     ASSIGN_OR_RETURN(all, parts_.group->AllGather(absl::MakeConstSpan(mine)));
   }
   for (const std::vector<double>& theirs : all) {
     outcome.report.loss += theirs[0];
-    outcome.stop_requested |= theirs[1] != 0;
+    outcome.stop = std::max(outcome.stop, static_cast<StopRequest>(static_cast<int>(theirs[1])));
+    outcome.checkpoint_asked |= theirs[2] != 0;
   }
   return absl::OkStatus();
 }

@@ -8,6 +8,7 @@
 #include "core/base/status.h"
 #include "core/job/job_spec.h"
 #include "core/plan/layer_table.h"
+#include "worker/trainer/checkpoint/checkpoint_schedule.h"
 #include "worker/trainer/collective/gradient_reducer.h"
 #include "worker/trainer/collective/process_group.h"
 #include "worker/trainer/link/coordinator_link.h"
@@ -32,6 +33,7 @@ struct TrainParts {
   ProcessGroup* group = nullptr;  // null for a single rank
   GradientReducer* reducer = nullptr;
   AdamW* optimizer = nullptr;
+  CheckpointSchedule* checkpoints = nullptr;
   CoordinatorLink* link = nullptr;
 };
 
@@ -40,7 +42,8 @@ struct StepOutcome {
   StepReport report;
   bool updated =
       false;  // false: loss or gradient was not finite, so the update was left out on every rank
-  bool stop_requested = false;  // some rank was asked to stop
+  StopRequest stop = StopRequest::kNone;  // the strongest that some rank was asked for
+  bool checkpoint_asked = false;          // by rank 0's clock
 };
 
 // Not thread-safe.

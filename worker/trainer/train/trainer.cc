@@ -2,6 +2,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "core/checkpoint/job_identity.h"
+#include "worker/trainer/checkpoint/checkpoint_reader.h"
+#include "worker/trainer/train/failure.h"
 #include "worker/trainer/train/sensitivity.h"
 #include "worker/trainer/train/stderr_log.h"
 
@@ -71,6 +74,9 @@ Trainer::Trainer(CoordinatorLink* link, Decoder* model, const std::vector<data::
       plans_(link->assignment().spec, group, link),
       reducer_(model->trainable(), group),
       optimizer_(model->trainable(), link->assignment().spec.training),
+      checkpoints_(link->assignment().spec.checkpoint, link->assignment().rank,
+                   /*enabled=*/!link->assignment().output_dir.empty(), SystemClock()),
+      writer_(link),
       parts_{.spec = link->assignment().spec,
              .rank = link->assignment().rank,
              .device = c10::Device(link->assignment().device),
@@ -81,6 +87,7 @@ Trainer::Trainer(CoordinatorLink* link, Decoder* model, const std::vector<data::
              .group = group,
              .reducer = &reducer_,
              .optimizer = &optimizer_,
+             .checkpoints = &checkpoints_,
              .link = link},
       step_(parts_, schedule) {}
 
@@ -92,9 +99,44 @@ absl::Status Trainer::Run() {
 
 absl::Status Trainer::Begin() {
   parts_.model->SetTraining(true);
-  RETURN_IF_ERROR(EnterStage(stages_[next_stage_++]));
+  const std::string& checkpoint_dir = parts_.link->assignment().checkpoint_dir;
+  if (!checkpoint_dir.empty()) {
+    RETURN_IF_ERROR(GoOnFrom(checkpoint_dir));
+  } else {
+    RETURN_IF_ERROR(EnterStage(stages_[next_stage_++]));
+  }
   parts_.link->ReportReady(next_step_, total_steps_);
   return absl::OkStatus();
+}
+
+absl::Status Trainer::GoOnFrom(const std::string& checkpoint_dir) {
+  absl::StatusOr<TrainingState> state = TrainingState();
+  RETURN_IF_ERROR(RunTorch(absl::StrCat("rank ", parts_.rank, ", checkpoint"), [&] {
+    state = LoadCheckpoint(checkpoint_dir, JobIdentity(parts_.spec), parts_.rank,
+                           parts_.model->trainable(), optimizer_);
+    return state.status();
+  }));
+  if (state->next_step >= total_steps_) {
+    return absl::InvalidArgumentError(absl::StrCat("checkpoint ", checkpoint_dir, ": found step ",
+                                                   state->next_step, ", the job has ", total_steps_,
+                                                   " steps"));
+  }
+  next_step_ = state->next_step;
+  non_finite_ = state->non_finite;
+  sensitivities_ = std::move(state->sensitivities);
+  totals_ = state->totals;
+  // A stage that begins here is entered with the next step.
+  while (next_stage_ + 1 < stages_.size() && stages_[next_stage_ + 1].first_step < next_step_) {
+    ++next_stage_;
+  }
+  const PlanStage& stage = stages_[next_stage_++];
+  if (stage.version != state->plan_version) {
+    return absl::InternalError(absl::StrCat("checkpoint ", checkpoint_dir, ": found plan ",
+                                            state->plan_version, " in force before step ",
+                                            next_step_, ", this job has plan ", stage.version));
+  }
+  LogLine(absl::StrFormat("goes on from the checkpoint after %d steps", next_step_));
+  return AdoptPlanOf(stage);
 }
 
 absl::Status Trainer::RunOnce() {
@@ -105,15 +147,58 @@ absl::Status Trainer::RunOnce() {
   ++next_step_;
   parts_.link->ReportStep(outcome.report);
   LogLine(StepLine(outcome.report, total_steps_));
+  AddUp(outcome.report);
   RETURN_IF_ERROR(CountNonFinite(outcome));
-  if (outcome.stop_requested && !done()) {
-    return absl::CancelledError(absl::StrCat("stopped on request after ", next_step_, " steps"));
+  if (done()) {  // the result follows
+    writer_.Wait();
+    return absl::OkStatus();
   }
-  return absl::OkStatus();
+  if (outcome.stop != StopRequest::kNone) return StopAfterStep(outcome.stop);
+  if (!checkpoints_.IsDue(next_step_, outcome.checkpoint_asked)) return absl::OkStatus();
+  return SaveCheckpoint();
+}
+
+absl::Status Trainer::StopAfterStep(StopRequest stop) {
+  if (stop == StopRequest::kSaveAndStop && checkpoints_.enabled())
+    RETURN_IF_ERROR(SaveCheckpoint());
+  writer_.Wait();
+  return absl::CancelledError(absl::StrCat("stopped on request after ", next_step_, " steps"));
+}
+
+absl::Status Trainer::SaveCheckpoint() {
+  const PartOwner owner{.identity = JobIdentity(parts_.spec),
+                        .rank = parts_.rank,
+                        .world_size = parts_.link->assignment().world_size};
+  const TrainingState state{.next_step = next_step_,
+                            .plan_version = stages_[next_stage_ - 1].version,
+                            .non_finite = non_finite_,
+                            .sensitivities = sensitivities_,
+                            .totals = totals_};
+  checkpoints_.NoteSaved();
+  return RunTorch(absl::StrCat("rank ", parts_.rank, ", checkpoint after ", next_step_, " steps"),
+                  [&] {
+                    writer_.Start(CopyPart(owner, state, parts_.model->trainable(), optimizer_));
+                    return absl::OkStatus();
+                  });
+}
+
+void Trainer::AddUp(const StepReport& report) {
+  totals_.backward_flops_done += report.backward_flops_done;
+  totals_.backward_flops_saved += report.backward_flops_saved;
+  totals_.gradient_bytes_sent += report.gradient_bytes_sent;
+  totals_.gradient_bytes_dense += report.gradient_bytes_dense;
+  totals_.tokens += report.tokens;
+  totals_.loss = report.loss;
+  totals_.learning_rate = report.learning_rate;
+  totals_.grad_norm = report.grad_norm;
 }
 
 absl::Status Trainer::EnterStage(const PlanStage& stage) {
   if (stage.probe) RETURN_IF_ERROR(Probe(stage.first_step));
+  return AdoptPlanOf(stage);
+}
+
+absl::Status Trainer::AdoptPlanOf(const PlanStage& stage) {
   ASSIGN_OR_RETURN(const DropPlan plan,
                    MakeStagePlan(parts_.table, parts_.spec, stage, sensitivities_));
   return plans_.Adopt(plan);

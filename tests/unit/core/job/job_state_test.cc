@@ -11,20 +11,23 @@ namespace {
 
 using enum JobState;
 
-const std::vector<JobState> kAll = {kQueued,     kPreparing, kStarting, kRunning,  kRestarting,
-                                    kCancelling, kSucceeded, kFailed,   kCancelled};
+const std::vector<JobState> kAll = {kQueued,     kPreparing,  kStarting,  kRunning,
+                                    kRestarting, kCancelling, kSucceeded, kFailed,
+                                    kCancelled,  kPausing,    kPaused};
 
 TEST(JobStateTest, AllowsTheMovesOfTheTableAndNoOthers) {
   const std::map<JobState, std::set<JobState>> legal = {
-      {kQueued, {kPreparing, kStarting, kCancelling, kCancelled, kFailed}},
-      {kPreparing, {kQueued, kStarting, kCancelling, kCancelled, kFailed}},
-      {kStarting, {kRunning, kRestarting, kCancelling, kSucceeded, kFailed}},
-      {kRunning, {kRestarting, kCancelling, kSucceeded, kFailed}},
-      {kRestarting, {kStarting, kCancelling, kFailed}},
+      {kQueued, {kPreparing, kStarting, kPaused, kCancelling, kCancelled, kFailed}},
+      {kPreparing, {kQueued, kStarting, kPaused, kCancelling, kCancelled, kFailed}},
+      {kStarting, {kRunning, kRestarting, kPausing, kCancelling, kSucceeded, kFailed}},
+      {kRunning, {kRestarting, kPausing, kCancelling, kSucceeded, kFailed}},
+      {kRestarting, {kStarting, kPausing, kPaused, kCancelling, kFailed}},
       {kCancelling, {kCancelled, kSucceeded, kFailed}},
       {kSucceeded, {}},
       {kFailed, {}},
       {kCancelled, {}},
+      {kPausing, {kPaused, kCancelling, kSucceeded, kFailed}},
+      {kPaused, {kQueued, kCancelling, kFailed}},
   };
   for (JobState from : kAll) {
     for (JobState to : kAll) {
@@ -57,7 +60,7 @@ TEST(JobStateTest, NamesStatesInCapitals) {
 
 TEST(JobStateDeathTest, EndsTheProcessForANumberThatIsNoState) {
   EXPECT_DEATH(JobStateName(static_cast<JobState>(0)), "CHECK failed");
-  EXPECT_DEATH(JobStateName(static_cast<JobState>(10)), "CHECK failed");
+  EXPECT_DEATH(JobStateName(static_cast<JobState>(12)), "CHECK failed");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -57,7 +58,7 @@ int Abort(CoordinatorLink&) {
 int UntilStopped(CoordinatorLink& link) {
   link.ReportReady(0, 100);
   Say("processes " + std::to_string(getpid()));
-  WaitUntil([&] { return link.StopRequested(); });
+  WaitUntil([&] { return link.stop_request() != StopRequest::kNone; });
   Say("stopped as asked");
   return 0;
 }
@@ -92,14 +93,42 @@ int AwaitMasks(CoordinatorLink& link) {
   return 0;
 }
 
+void SavePart(CoordinatorLink& link, int64_t step) {
+  const std::string folder = link.assignment().output_dir + "/checkpoints";
+  std::filesystem::create_directories(folder);
+  const std::string file = "step-" + std::to_string(step) + ".safetensors";
+  std::ofstream(folder + "/" + file) << "the part after " << step << " steps";
+  link.ReportCheckpoint({.step = step, .file = file, .error = {}, .totals = {.tokens = 7}});
+}
+
+// Saves a part of a checkpoint at once, and another one if it is asked to when it is stopped.
+int SaveCheckpoints(CoordinatorLink& link) {
+  link.ReportReady(0, 100);
+  SavePart(link, 5);
+  WaitUntil([&] { return link.stop_request() != StopRequest::kNone; });
+  if (link.stop_request() == StopRequest::kSaveAndStop) SavePart(link, 9);
+  return 0;
+}
+
+int GoOn(CoordinatorLink& link) {
+  const std::string& folder = link.assignment().checkpoint_dir;
+  for (const char* name : {"manifest.json", "part-00000-of-00001.safetensors"}) {
+    std::string content;
+    std::getline(std::ifstream(folder + "/" + name), content);
+    Say(std::string(name) + " holds " + content);
+  }
+  return 0;
+}
+
 // Closes the link without a last word.
 int Leave(CoordinatorLink&) { return 0; }
 
 const std::map<std::string, Behaviour>& Behaviours() {
   static const std::map<std::string, Behaviour> behaviours = {
-      {"finish", Finish},     {"exit", ExitWithSeven}, {"abort", Abort},
-      {"wait", UntilStopped}, {"stubborn", Stubborn},  {"fail", Fail},
-      {"store", UseStore},    {"masks", AwaitMasks},   {"leave", Leave}};
+      {"finish", Finish},        {"exit", ExitWithSeven}, {"abort", Abort},
+      {"wait", UntilStopped},    {"stubborn", Stubborn},  {"fail", Fail},
+      {"store", UseStore},       {"masks", AwaitMasks},   {"leave", Leave},
+      {"save", SaveCheckpoints}, {"go on", GoOn}};
   return behaviours;
 }
 

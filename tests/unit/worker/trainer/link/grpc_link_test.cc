@@ -123,7 +123,7 @@ TEST_F(GrpcLinkTest, GivesUpOnTheStoreAtTheTimeout) {
 
 TEST_F(GrpcLinkTest, KeepsMaskBlocksAndStopRequestsForTheTrainer) {
   const auto link = Connect();
-  EXPECT_FALSE(link->StopRequested());
+  EXPECT_EQ(link->stop_request(), StopRequest::kNone);
   v1::ConnectResponse masks;
   masks.mutable_command()->mutable_mask_block()->set_first_step(1024);
   server_.Send(masks);
@@ -138,7 +138,7 @@ TEST_F(GrpcLinkTest, KeepsMaskBlocksAndStopRequestsForTheTrainer) {
   });
   ASSERT_TRUE(link->store()->Check({"key"}).ok());
   agent.join();
-  EXPECT_TRUE(link->StopRequested());
+  EXPECT_EQ(link->stop_request(), StopRequest::kStop);
   const std::vector<MaskBlock> blocks = link->TakeMaskBlocks();
   ASSERT_EQ(blocks.size(), 1u);
   EXPECT_EQ(blocks[0].first_step, 1024);

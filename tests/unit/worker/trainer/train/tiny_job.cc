@@ -130,7 +130,8 @@ absl::Status RunSteps(TinyRank& rank, ProcessGroup* group,
 
 std::vector<TinyRank> TrainTiny(JobSpec spec, int world_size,
                                 const std::function<void(TinyRank&, ProcessGroup*)>& before_step,
-                                std::vector<absl::Status>* statuses) {
+                                std::vector<absl::Status>* statuses,
+                                const std::function<void(Assignment&)>& edit) {
   spec.resources.ranks = world_size;
   const std::vector<data::Sample> samples = TinySamples();
   std::vector<TinyRank> ranks(world_size);
@@ -138,7 +139,9 @@ std::vector<TinyRank> TrainTiny(JobSpec spec, int world_size,
   RunRanks(world_size, [&](int r, ProcessGroup* group) {
     at::set_num_threads(1);
     TinyRank& rank = ranks[r];
-    rank.link = std::make_unique<MemoryLink>(AssignmentOf(r, world_size, spec), nullptr);
+    Assignment assignment = AssignmentOf(r, world_size, spec);
+    if (edit) edit(assignment);
+    rank.link = std::make_unique<MemoryLink>(assignment, nullptr);
     rank.model = TinyModel(spec);
     auto trainer = Trainer::Make(rank.link.get(), rank.model.get(), samples, group);
     ASSERT_TRUE(trainer.ok()) << trainer.status();

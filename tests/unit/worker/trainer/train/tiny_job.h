@@ -49,12 +49,13 @@ struct TinyRank {
   std::vector<uint64_t> weight_hashes;  // after each step
 };
 
-// Trains on `world_size` ranks; `before_step` may look at and change a rank before each step.
-// Returns the ranks, with the status their run ended with in `statuses` if that is given (else it
-// must be OK).
+// Trains on `world_size` ranks; `before_step` may look at and change a rank before each step,
+// `edit` its assignment. Returns the ranks, with the status their run ended with in `statuses` if
+// that is given (else it must be OK).
 std::vector<TinyRank> TrainTiny(
     JobSpec spec, int world_size,
     const std::function<void(TinyRank&, ProcessGroup*)>& before_step = nullptr,
-    std::vector<absl::Status>* statuses = nullptr);
+    std::vector<absl::Status>* statuses = nullptr,
+    const std::function<void(Assignment&)>& edit = nullptr);
 
 }  // namespace dropbp::trainer

@@ -270,7 +270,8 @@ TEST(TrainerTest, AStopRequestOnOneRankEndsAllRanksAfterTheSameStep) {
   const auto ranks = TrainTiny(
       TinySpec(), 2,
       [](TinyRank& rank, ProcessGroup* group) {
-        if (group->rank() == 1 && rank.trainer->next_step() == 2) rank.link->stop = true;
+        if (group->rank() == 1 && rank.trainer->next_step() == 2)
+          rank.link->stop = StopRequest::kStop;
       },
       &statuses);
   for (const absl::Status& status : statuses)

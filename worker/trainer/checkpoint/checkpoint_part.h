@@ -1,0 +1,61 @@
+// What a job consists of between two optimizer steps, and the file that one rank writes of it.
+// Batches, masks, dropout and learning rate are functions of (seed, step): the next step is all
+// that there is to remember of them. docs/checkpoints.md tells the format.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/base/status.h"
+#include "worker/trainer/link/coordinator_link.h"
+#include "worker/trainer/model/decoder.h"
+#include "worker/trainer/optim/adamw.h"
+
+namespace dropbp::trainer {
+
+// All but parameters and moments.
+struct TrainingState {
+  int64_t next_step = 0;
+  int32_t plan_version = 0;                // of the plan in force
+  int non_finite = 0;                      // steps in a row whose loss or gradient was not finite
+  std::vector<double> sensitivities = {};  // of the latest probe, by unit; empty before the first
+  TrainingTotals totals = {};              // this rank's share
+};
+
+// Whose part it is.
+struct PartOwner {
+  std::string identity;  // JobIdentity()
+  int rank = 0;
+  int world_size = 1;
+};
+
+// One rank's part in memory: copies, so that training may go on.
+struct CheckpointPartData {
+  PartOwner owner;
+  TrainingState state;
+  std::map<std::string, at::Tensor> tensors;  // by name in the file; on the CPU
+};
+
+// Names in the file.
+inline constexpr char kStateTensor[] = "state";
+inline constexpr char kTotalsTensor[] = "totals";
+inline constexpr char kSensitivitiesTensor[] = "sensitivities";
+std::string ValueName(const std::string& parameter);
+std::string FirstMomentName(const std::string& parameter);
+std::string SecondMomentName(const std::string& parameter);
+std::string UpdatesName(const std::string& parameter);
+
+// Copies this rank's share (WriterOf() by bytes, over the parameters in their order) of parameters
+// and moments. Throws what torch throws.
+CheckpointPartData CopyPart(const PartOwner& owner, const TrainingState& state,
+                            const std::vector<TrainableParameter>& parameters,
+                            const AdamW& optimizer);
+
+// Writes it durably and atomically: the file appears whole or not at all.
+absl::Status WritePart(const std::string& path, const CheckpointPartData& part);
+
+}  // namespace dropbp::trainer

@@ -1,0 +1,200 @@
+#include "worker/trainer/checkpoint/checkpoint_reader.h"
+
+#include <ATen/ATen.h>
+
+#include <cstring>
+#include <limits>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/checkpoint/manifest.h"
+#include "worker/hf/safetensors.h"
+#include "worker/trainer/model/tensor_views.h"
+
+namespace dropbp::trainer {
+namespace {
+
+constexpr size_t kStateNumbers = 5;
+constexpr size_t kTotalsNumbers = 8;
+constexpr size_t kMaxUnits = 1 << 20;
+
+using Tensors = std::map<std::string, hf::TensorView>;
+
+// The parts of one checkpoint, whose hashes were checked.
+struct OpenCheckpoint {
+  std::vector<std::shared_ptr<const hf::SafetensorsFile>> files;  // by rank
+  Tensors tensors;                                                // of parameters, over all parts
+};
+
+absl::Status Illegal(const std::string& folder, const std::string& what) {
+  return absl::InvalidArgumentError(absl::StrCat("checkpoint ", folder, ": ", what));
+}
+
+// The numbers of a vector in a file; files need not be aligned.
+template <typename Number>
+absl::StatusOr<std::vector<Number>> ReadNumbers(const Tensors& tensors, const std::string& name,
+                                                hf::TensorType type, size_t least, size_t most) {
+  const auto found = tensors.find(name);
+  if (found == tensors.end() || found->second.type != type || found->second.shape.size() != 1) {
+    return absl::InvalidArgumentError(absl::StrCat("no legal vector ", name));
+  }
+  const size_t count = found->second.data.size() / sizeof(Number);
+  if (count < least || count > most) {
+    return absl::InvalidArgumentError(absl::StrCat(name, ": found ", count, " numbers"));
+  }
+  std::vector<Number> numbers(count);
+  if (count > 0) std::memcpy(numbers.data(), found->second.data.data(), count * sizeof(Number));
+  return numbers;
+}
+
+absl::StatusOr<TrainingTotals> ReadTotals(const Tensors& tensors) {
+  ASSIGN_OR_RETURN(const std::vector<double> numbers,
+                   ReadNumbers<double>(tensors, kTotalsTensor, hf::TensorType::kF64, kTotalsNumbers,
+                                       kTotalsNumbers));
+  for (const size_t whole : {2, 3, 4}) {
+    // Also keeps what is no number from becoming one.
+    if (!(numbers[whole] >= 0 && numbers[whole] <= 0x1p62)) {
+      return absl::InvalidArgumentError("totals: a count out of range");
+    }
+  }
+  return TrainingTotals{.backward_flops_done = numbers[0],
+                        .backward_flops_saved = numbers[1],
+                        .gradient_bytes_sent = static_cast<int64_t>(numbers[2]),
+                        .gradient_bytes_dense = static_cast<int64_t>(numbers[3]),
+                        .tokens = static_cast<int64_t>(numbers[4]),
+                        .loss = numbers[5],
+                        .learning_rate = numbers[6],
+                        .grad_norm = numbers[7]};
+}
+
+// What a part says beside its tensors; it must be part `rank` of the manifest's checkpoint.
+absl::StatusOr<TrainingState> ReadState(const Tensors& tensors, const CheckpointManifest& manifest,
+                                        int rank) {
+  ASSIGN_OR_RETURN(const std::vector<int64_t> numbers,
+                   ReadNumbers<int64_t>(tensors, kStateTensor, hf::TensorType::kI64, kStateNumbers,
+                                        kStateNumbers));
+  if (numbers[0] != manifest.step || numbers[3] != rank || numbers[4] != manifest.world_size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("found step ", numbers[0], " of rank ", numbers[3], " of ", numbers[4],
+                     ", the manifest names step ", manifest.step, " of rank ", rank, " of ",
+                     manifest.world_size()));
+  }
+  const auto fits = [](int64_t n) { return n >= 0 && n <= std::numeric_limits<int32_t>::max(); };
+  if (!fits(numbers[1]) || !fits(numbers[2])) {
+    return absl::InvalidArgumentError("state: a number out of range");
+  }
+  TrainingState state{.next_step = numbers[0],
+                      .plan_version = static_cast<int32_t>(numbers[1]),
+                      .non_finite = static_cast<int>(numbers[2])};
+  ASSIGN_OR_RETURN(state.sensitivities, ReadNumbers<double>(tensors, kSensitivitiesTensor,
+                                                            hf::TensorType::kF64, 0, kMaxUnits));
+  ASSIGN_OR_RETURN(state.totals, ReadTotals(tensors));
+  return state;
+}
+
+absl::StatusOr<OpenCheckpoint> OpenParts(const std::string& folder,
+                                         const CheckpointManifest& manifest) {
+  OpenCheckpoint open;
+  for (const CheckpointPart& part : manifest.parts) {
+    ASSIGN_OR_RETURN(auto file, hf::SafetensorsFile::Open(absl::StrCat(folder, "/", part.file)));
+    const auto identity = file->metadata().find("identity");
+    if (identity == file->metadata().end() || identity->second != manifest.identity) {
+      return Illegal(folder, absl::StrCat(part.file, " belongs to another job"));
+    }
+    for (const auto& [name, view] : file->tensors()) {
+      if (name == kStateTensor || name == kTotalsTensor || name == kSensitivitiesTensor) continue;
+      if (!open.tensors.emplace(name, view).second) {
+        return Illegal(folder, absl::StrCat(name, " is in two parts"));
+      }
+    }
+    open.files.push_back(std::move(file));
+  }
+  return open;
+}
+
+// Totals are each rank's own.
+bool SameMoment(const TrainingState& a, const TrainingState& b) {
+  return a.next_step == b.next_step && a.plan_version == b.plan_version &&
+         a.non_finite == b.non_finite && a.sensitivities == b.sensitivities;
+}
+
+// The state that all parts agree on, with the totals of `rank`.
+absl::StatusOr<TrainingState> JoinStates(const std::string& folder, const OpenCheckpoint& open,
+                                         const CheckpointManifest& manifest, int rank) {
+  TrainingState joined;
+  for (size_t i = 0; i < open.files.size(); ++i) {
+    absl::StatusOr<TrainingState> state =
+        ReadState(open.files[i]->tensors(), manifest, static_cast<int>(i));
+    if (!state.ok()) return Annotate(state.status(), folder + "/" + manifest.parts[i].file);
+    if (i == 0) {
+      joined = *state;
+      continue;
+    }
+    joined.totals.backward_flops_done += state->totals.backward_flops_done;
+    joined.totals.backward_flops_saved += state->totals.backward_flops_saved;
+    if (!SameMoment(*state, joined)) return Illegal(folder, "its parts are not of one moment");
+  }
+  if (rank != 0) joined.totals = {};
+  return joined;
+}
+
+struct Place {
+  std::string name;
+  at::Tensor to;
+};
+
+// Where every tensor of the checkpoint belongs.
+std::vector<Place> PlacesOf(const std::vector<TrainableParameter>& parameters, AdamW& optimizer) {
+  std::vector<Place> places;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const std::string& name = parameters[i].name;
+    const AdamW::State& moments = optimizer.states()[i];
+    places.push_back({ValueName(name), parameters[i].value});
+    places.push_back({FirstMomentName(name), moments.first_moment});
+    places.push_back({SecondMomentName(name), moments.second_moment});
+    places.push_back({UpdatesName(name), moments.step});
+  }
+  return places;
+}
+
+absl::Status CheckPlaces(const std::string& folder, const std::vector<Place>& places,
+                         const Tensors& tensors) {
+  for (const auto& [name, to] : places) {
+    const auto found = tensors.find(name);
+    if (found == tensors.end()) return Illegal(folder, absl::StrCat("it lacks ", name));
+    if (FloatingType(found->second.type) != to.scalar_type() ||
+        to.sizes() != at::IntArrayRef(found->second.shape)) {
+      return Illegal(
+          folder, absl::StrCat(name, " has the shape [", absl::StrJoin(found->second.shape, ", "),
+                               "] or type of another model"));
+    }
+  }
+  if (places.size() == tensors.size()) return absl::OkStatus();
+  return Illegal(
+      folder, absl::StrCat("it holds ", tensors.size(), " tensors, the job has ", places.size()));
+}
+
+}  // namespace
+
+absl::StatusOr<TrainingState> LoadCheckpoint(const std::string& folder, const std::string& identity,
+                                             int rank,
+                                             const std::vector<TrainableParameter>& parameters,
+                                             AdamW& optimizer) {
+  ASSIGN_OR_RETURN(const CheckpointManifest manifest, ReadManifest(folder));
+  if (manifest.identity != identity) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("checkpoint ", folder, ": found a job with identity ", manifest.identity,
+                     ", this one has ", identity, ": it trains another model, data or way"));
+  }
+  RETURN_IF_ERROR(VerifyParts(folder, manifest));
+  ASSIGN_OR_RETURN(const OpenCheckpoint open, OpenParts(folder, manifest));
+  ASSIGN_OR_RETURN(TrainingState state, JoinStates(folder, open, manifest, rank));
+  const std::vector<Place> places = PlacesOf(parameters, optimizer);
+  RETURN_IF_ERROR(CheckPlaces(folder, places, open.tensors));
+  at::NoGradGuard no_grad;
+  for (const auto& [name, to] : places) at::Tensor(to).copy_(BorrowTensor(open.tensors.at(name)));
+  return state;
+}
+
+}  // namespace dropbp::trainer
