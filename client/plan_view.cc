@@ -183,7 +183,8 @@ void PrintDryPlan(const v1::PlanJobResponse& plan, const Sink& sink) {
   AddRates(plan.plan(), summary);
   summary.Add("traffic", absl::StrFormat("%.3f of %s a step and rank", plan.traffic_factor(),
                                          FormatBytes(plan.dense_gradient_bytes())));
-  summary.Add("number format", plan.spec().dtype() == "auto" && plan.dtype() == "fp32"
+  const bool asked = plan.spec().dtype() == v1::JobSpec::FP32;
+  summary.Add("number format", plan.dtype() == "fp32" && !asked
                                    ? "fp32, or bf16 where the worker's processor multiplies it"
                                    : plan.dtype());
   summary.Print(sink);

@@ -16,6 +16,10 @@ void Change(const JobField& field, JobSpec& spec) {
     void operator()(std::string& (*access)(JobSpec&)) const { access(spec) += "x"; }
     void operator()(int64_t& (*access)(JobSpec&)) const { access(spec) += 1; }
     void operator()(double& (*access)(JobSpec&)) const { access(spec) += 0.125; }
+    void operator()(bool& (*access)(JobSpec&)) const { access(spec) = !access(spec); }
+    void operator()(std::map<std::string, double>& (*access)(JobSpec&)) const {
+      access(spec)["x"] = 1;
+    }
     void operator()(std::vector<std::string>& (*access)(JobSpec&)) const {
       access(spec).push_back("x");
     }
