@@ -88,7 +88,6 @@ bool TreatsKindsAlike(const v1::DropPlan& plan) {
 }
 
 void PrintUnits(const v1::DropPlan& plan, const Sink& sink) {
-  if (plan.units_size() > 1 && TreatsKindsAlike(plan)) return PrintKinds(plan, sink);
   sink.stream << '\n';
   Table table({{"UNIT", Align::kRight},
                {"LAYER", Align::kRight},
@@ -190,7 +189,8 @@ void PrintDryPlan(const v1::PlanJobResponse& plan, const Sink& sink) {
   summary.Print(sink);
   PrintMemory(plan, sink);
   PrintStages(plan.plan(), /*in_force=*/0, sink);
-  PrintUnits(plan.plan(), sink);
+  const bool alike = plan.plan().units_size() > 1 && TreatsKindsAlike(plan.plan());
+  alike ? PrintKinds(plan.plan(), sink) : PrintUnits(plan.plan(), sink);
 }
 
 }  // namespace dropbp::client

@@ -243,6 +243,7 @@ v1::CreateJobRequest ClusterTest::Request(const std::string& job_id, int ranks) 
   spec->mutable_resources()->set_ranks(ranks);
   spec->mutable_resources()->set_device(v1::ResourcesSpec::CPU);
   spec->set_max_restarts(2);
+  spec->mutable_dropbp()->set_allocation(v1::DropbpSpec::QUADRATIC);
   spec->mutable_dropbp()->set_probe_at(0.5);
   return request;
 }

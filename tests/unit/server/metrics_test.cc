@@ -93,6 +93,7 @@ TEST_F(MetricsTest, ExposeEveryFamilyOfTheTable) {
   SubmitAndRun("job", agent);
   for (int rank : {0, 1}) ASSERT_TRUE(agent.Step(*coordinator_, "job", 1, rank, 0).ok());
   ASSERT_TRUE(agent.Report(*coordinator_, "job", 1, 0, Probe()).ok());
+  for (int rank : {0, 1}) HandOver(agent, "job", 1, rank, 1);
   std::set<std::string> exposed;
   for (const prometheus::MetricFamily& family : Collect()) exposed.insert(family.name);
   std::set<std::string> of_others = {"dropbp_rpc_total", "dropbp_rpc_duration_seconds",
