@@ -29,9 +29,8 @@ class CheckpointsTest : public ClusterTest {
   }
   std::vector<int64_t> History() {
     std::vector<int64_t> steps;
-    for (const v1::StepReport& step : coordinator_->StepsFrom("job", 0, 100).value().steps) {
-      steps.push_back(step.step());
-    }
+    const auto history = coordinator_->StepsFrom("job", 0, 100);
+    for (const v1::StepReport& step : history.value().steps) steps.push_back(step.step());
     return steps;
   }
   // Rank 1 is killed; rank 0 ends with it, and the gang is placed again.
