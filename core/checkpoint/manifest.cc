@@ -64,13 +64,18 @@ absl::Status CheckValues(const CheckpointManifest& manifest) {
   return absl::OkStatus();
 }
 
+// get<int64_t> would convert a number of any size.
+int64_t WholeNumber(const Json& json) {
+  return json.is_number_integer() ? json.get<int64_t>() : -1;
+}
+
 CheckpointManifest FromJson(const Json& json) {
   CheckpointManifest manifest;
   manifest.identity = json.at("identity").get<std::string>();
-  manifest.step = json.at("step").get<int64_t>();
+  manifest.step = WholeNumber(json.at("step"));
   for (const Json& part : json.at("parts")) {
     manifest.parts.push_back({.file = part.at("file").get<std::string>(),
-                              .size_bytes = part.at("size_bytes").get<int64_t>(),
+                              .size_bytes = WholeNumber(part.at("size_bytes")),
                               .sha256 = part.at("sha256").get<std::string>()});
   }
   return manifest;

@@ -1,6 +1,7 @@
 // The rules of a job specification: the table's ranges and choices, then what must hold between
 // fields.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <set>
 
@@ -174,7 +175,7 @@ void CheckLoraVariants(const JobSpec& spec, std::vector<FieldViolation>& out) {
 
 void CheckOtherMethods(const JobSpec& spec, std::vector<FieldViolation>& out) {
   const int64_t block = spec.qlora.block_size;
-  if ((block & (block - 1)) != 0)
+  if (block > 0 && !std::has_single_bit(static_cast<uint64_t>(block)))
     out.push_back(Violation("qlora.block_size", absl::StrCat(block), "a power of two"));
   if (spec.ia3.target_modules.empty())
     out.push_back(Violation("ia3.target_modules", "an empty list", "at least one module"));

@@ -13,6 +13,8 @@
 namespace dropbp::data {
 namespace {
 
+constexpr size_t kFieldGrowthBytes = size_t{64} << 10;
+
 using nlohmann::ordered_json;
 using Row = std::vector<std::string>;
 
@@ -26,6 +28,8 @@ class Csv : public RecordSource {
   explicit Csv(ByteReader reader) : reader_(std::move(reader)) {
     csv_init(&parser_, CSV_STRICT | CSV_STRICT_FINI);
     csv_set_space_func(&parser_, &IsNoSpace);
+    // Of 128 bytes by default, so that a long field would be copied once for each of them.
+    csv_set_blk_size(&parser_, kFieldGrowthBytes);
   }
   ~Csv() override { csv_free(&parser_); }
 
