@@ -30,6 +30,10 @@ JobClient::JobClient(JobClientSettings settings, StopToken& stop,
 
 absl::Status JobClient::ToStatus(const grpc::Status& status) const {
   if (stop_.Requested() && !status.ok()) return absl::CancelledError("stopped by the user");
+  // What nobody here cancelled, a coordinator did that is going down.
+  if (status.error_code() == grpc::StatusCode::CANCELLED) {
+    return absl::UnavailableError("the coordinator is stopping");
+  }
   return FromGrpcStatus(status);
 }
 

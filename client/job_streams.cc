@@ -27,8 +27,7 @@ absl::Status JobClient::WatchOnce(const v1::WatchJobRequest& request, absl::Time
   }
   absl::Status status = ToStatus(reader->Finish());
   if (ended) return absl::OkStatus();
-  const bool cut = status.ok() || (absl::IsCancelled(status) && !stop_.Requested());
-  return cut ? CutOff() : status;
+  return status.ok() ? CutOff() : status;
 }
 
 absl::StatusOr<v1::Job> JobClient::WatchToEnd(const std::string& job_id, int64_t after_sequence,
@@ -65,7 +64,6 @@ absl::Status JobClient::ReadLogsOnce(const v1::ReadJobLogsRequest& request, cons
   v1::ReadJobLogsResponse part;
   while (reader->Read(&part)) on_log(part);
   absl::Status status = ToStatus(reader->Finish());
-  if (absl::IsCancelled(status) && !stop_.Requested()) return CutOff();
   if (!status.ok() || !request.follow()) return status;
   ASSIGN_OR_RETURN(v1::Job job, GetJob(request.job_id()));
   return IsFinal(job.state()) ? absl::OkStatus() : CutOff();
