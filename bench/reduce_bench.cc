@@ -2,7 +2,6 @@
 #include <ATen/ATen.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <cstdio>
 #include <map>
 #include <thread>
@@ -21,10 +20,6 @@ struct Flags {
   std::vector<int> mebibytes = {1, 4, 16, 64, 256};
 };
 
-double Seconds(std::chrono::steady_clock::duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
-
 // What one rank does: all bucket sizes take turns, so that a busy machine hurts all alike.
 absl::Status RunRank(const Flags& flags, const std::vector<TrainableParameter>& model, int rank,
                      std::shared_ptr<RendezvousStore> store,
@@ -38,7 +33,7 @@ absl::Status RunRank(const Flags& flags, const std::vector<TrainableParameter>& 
         {parameter.name, at::zeros_like(parameter.value).set_requires_grad(true), parameter.unit});
     units = std::max(units, parameter.unit + 1);
   }
-  // Every k-th unit is dropped, the same ones on both ranks.
+  // Dropped units are spread evenly, the same ones on both ranks.
   std::vector<bool> live(units, true);
   for (int unit = 0; unit < units; ++unit) {
     live[unit] =
@@ -51,12 +46,13 @@ absl::Status RunRank(const Flags& flags, const std::vector<TrainableParameter>& 
       }
       GradientReducer reducer(parameters, group.get(), int64_t{mebibytes} << 20);
       RETURN_IF_ERROR(group->Barrier());
-      const auto begin = std::chrono::steady_clock::now();
-      RETURN_IF_ERROR(reducer.Reduce(live));
-      RETURN_IF_ERROR(group->Barrier());
-      if (round > 0) {
-        seconds[mebibytes].push_back(Seconds(std::chrono::steady_clock::now() - begin));
-      }
+      absl::Status status;
+      const double taken = bench::SecondsOf([&] {
+        status = reducer.Reduce(live);
+        if (status.ok()) status = group->Barrier();
+      });
+      RETURN_IF_ERROR(status);
+      if (round > 0) seconds[mebibytes].push_back(taken);
     }
   }
   return absl::OkStatus();

@@ -1,26 +1,16 @@
 #include "absl/strings/str_cat.h"
 #include "client/commands/command.h"
 #include "client/commands/commands.h"
-#include "client/errors.h"
-#include "client/format.h"
-#include "client/json.h"
+#include "client/commands/steered.h"
 
 namespace dropbp::client {
 namespace {
 
 absl::StatusOr<ExitCode> Cancel(Session& session, const JobOptions& options) {
   ASSIGN_OR_RETURN(auto client, session.Connect());
-  const absl::StatusOr<v1::Job> job = client->CancelJob(options.job_id);
-  if (absl::IsFailedPrecondition(job.status())) {
-    return WithNextStep(job.status(), absl::StrCat("dropbp get ", options.job_id));
-  }
-  RETURN_IF_ERROR(job.status());
-  if (session.json()) {
-    PrintJson(*job, session.out());
-  } else {
-    session.out().stream << job->job_id() << ' ' << StateName(job->state()) << std::endl;
-  }
-  if (!IsFinal(job->state())) session.SuggestNext(absl::StrCat("dropbp wait ", job->job_id()));
+  ASSIGN_OR_RETURN(const v1::Job job,
+                   PrintSteered(session, options, client->CancelJob(options.job_id)));
+  if (!IsFinal(job.state())) session.SuggestNext(absl::StrCat("dropbp wait ", job.job_id()));
   return ExitCode::kOk;
 }
 

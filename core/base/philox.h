@@ -3,7 +3,10 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 namespace dropbp {
 
@@ -36,5 +39,13 @@ class PhiloxStream {
   PhiloxBlock block_;
   int used_ = 4;
 };
+
+// Fisher-Yates: every order of `items` is as likely.
+template <typename T>
+void Shuffle(PhiloxStream& random, std::vector<T>& items) {
+  for (size_t left = items.size(); left > 1; --left) {
+    std::swap(items[left - 1], items[random.Below(static_cast<uint32_t>(left))]);
+  }
+}
 
 }  // namespace dropbp

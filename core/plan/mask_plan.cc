@@ -11,13 +11,6 @@
 namespace dropbp {
 namespace {
 
-// Step a of the protocol.
-void Permute(PhiloxStream& random, std::vector<int32_t>& units) {
-  for (size_t left = units.size(); left > 1; --left) {
-    std::swap(units[left - 1], units[random.Below(static_cast<uint32_t>(left))]);
-  }
-}
-
 // Step c for one row of one stratum. `offset` is the row's first mark, in [0, 2^24).
 void MarkRow(const std::vector<int32_t>& units, const std::vector<uint32_t>& keep_rates,
              uint32_t offset, MaskRow& row) {
@@ -64,7 +57,7 @@ std::vector<MaskRow> MaskPlan::DrawByRuler(int64_t step) const {
     PhiloxStream random(seed_, static_cast<uint64_t>(step),
                         kMaskStream | static_cast<uint32_t>(stratum));
     std::vector<int32_t> units = units_of_[stratum];
-    Permute(random, units);
+    Shuffle(random, units);
     const uint64_t offset = random.Next() >> 8;
     for (size_t r = 0; r < rows.size(); ++r) {
       const uint64_t row_offset = (offset + r * kKeepOne / rows.size()) % kKeepOne;

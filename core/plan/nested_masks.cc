@@ -91,9 +91,7 @@ std::vector<uint64_t> DrawOffsets(PhiloxStream& random, int64_t rows, int64_t gr
   const int64_t places = groups > 1 ? micro_steps : (micro_steps + 1) / 2;
   std::vector<uint64_t> place(static_cast<size_t>(places));
   std::iota(place.begin(), place.end(), 0);
-  for (size_t left = place.size(); left > 1; --left) {
-    std::swap(place[left - 1], place[random.Below(static_cast<uint32_t>(left))]);
-  }
+  Shuffle(random, place);
   const uint64_t offset = random.Next() >> 8;
   std::vector<uint64_t> draws;
   for (int64_t row = 0; row < rows; ++row) {

@@ -27,8 +27,8 @@ v1::MemoryEstimate ToProto(const MemoryEstimate& estimate) {
   return message;
 }
 
-// One plan for the whole job: uniform rates at one target.
-absl::StatusOr<DropPlan> UniformPlan(const LayerTable& table, const JobSpec& spec, double target) {
+// One plan for the whole job at one target, as it is before anything is measured.
+absl::StatusOr<DropPlan> UnprobedPlan(const LayerTable& table, const JobSpec& spec, double target) {
   return MakeStagePlan(table, spec, {.target = target}, {});
 }
 
@@ -82,7 +82,7 @@ absl::StatusOr<CourseSummary> SummarizeCourse(const ModelShape& model, const Job
   double steps = 0;
   double time = 0;  // a step at rate 0 takes 1
   for (const auto& [target, count] : StepsByTarget(spec, total_steps)) {
-    ASSIGN_OR_RETURN(const DropPlan plan, UniformPlan(table, spec, target));
+    ASSIGN_OR_RETURN(const DropPlan plan, UnprobedPlan(table, spec, target));
     const MemoryEstimate memory = EstimateMemory(model, spec, table, plan, site);
     if (memory.peak > course.memory.peak) course.memory = memory;
     const auto weight = static_cast<double>(count);
@@ -101,8 +101,8 @@ absl::StatusOr<v1::PlanJobResponse> MakeDryPlan(const JobSpec& spec, const v1::M
                                                 int64_t samples, bool cuda) {
   const ModelShape model = ModelShapeFromProto(shape);
   ASSIGN_OR_RETURN(const LayerTable table, BuildLayerTable(model, spec, spec.dataset.max_length));
-  ASSIGN_OR_RETURN(const DropPlan plan, UniformPlan(table, spec, spec.dropbp.drop_rate));
-  ASSIGN_OR_RETURN(const DropPlan dense, UniformPlan(table, spec, 0));
+  ASSIGN_OR_RETURN(const DropPlan plan, UnprobedPlan(table, spec, spec.dropbp.drop_rate));
+  ASSIGN_OR_RETURN(const DropPlan dense, UnprobedPlan(table, spec, 0));
   v1::PlanJobResponse response;
   *response.mutable_spec() = JobSpecToProto(spec);
   *response.mutable_plan() = DescribePlan(spec, table, plan, /*supervised_share=*/1);

@@ -1,23 +1,11 @@
 #include "worker/data/sampler.h"
 
 #include <numeric>
-#include <utility>
 
 #include "core/base/check.h"
 #include "core/base/philox.h"
 
 namespace dropbp::data {
-namespace {
-
-// Fisher-Yates.
-void Shuffle(PhiloxStream stream, std::vector<int64_t>& order) {
-  for (size_t i = order.size(); i > 1; --i) {
-    std::swap(order[i - 1], order[stream.Below(static_cast<uint32_t>(i))]);
-  }
-}
-
-}  // namespace
-
 Sampler::Sampler(int64_t samples, int64_t global_batch_size, uint64_t seed)
     : samples_(samples), global_batch_size_(global_batch_size), seed_(seed) {
   DROPBP_CHECK(samples > 0 && samples <= UINT32_MAX && global_batch_size > 0);
@@ -37,7 +25,8 @@ const std::vector<int64_t>& Sampler::Epoch(int64_t epoch) {
   if (epoch != cached_epoch_) {
     cached_order_.resize(static_cast<size_t>(samples_));
     std::iota(cached_order_.begin(), cached_order_.end(), 0);
-    Shuffle(PhiloxStream(seed_, static_cast<uint64_t>(epoch), kDataOrderStream), cached_order_);
+    PhiloxStream random(seed_, static_cast<uint64_t>(epoch), kDataOrderStream);
+    Shuffle(random, cached_order_);
     cached_epoch_ = epoch;
   }
   return cached_order_;
