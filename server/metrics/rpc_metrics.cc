@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "server/metrics/coordinator_table.h"
 
@@ -52,6 +53,28 @@ struct Families {
   prometheus::Family<prometheus::Counter>& calls;
   prometheus::Family<prometheus::Histogram>& seconds;
   const std::vector<double>& buckets;
+
+  prometheus::Counter& Calls(const std::string& method, grpc::StatusCode code) const {
+    return calls.Add({{"method", method}, {"code", CodeName(code)}});
+  }
+  prometheus::Histogram& Seconds(const std::string& method) const {
+    return seconds.Add({{"method", method}}, buckets);
+  }
+
+  // A series that appears with its first call shows no rise: that call would be missing in every
+  // rate. So all methods begin at zero.
+  void BeginAtZero() const {
+    const auto* pool = google::protobuf::DescriptorPool::generated_pool();
+    for (const char* name : {"dropbp.v1.JobService", "dropbp.v1.ArtifactService",
+                             "dropbp.v1.ClusterService", "dropbp.v1.WorkerGatewayService"}) {
+      const google::protobuf::ServiceDescriptor* service = pool->FindServiceByName(name);
+      for (int i = 0; service != nullptr && i < service->method_count(); ++i) {
+        const std::string method = absl::StrCat(name, "/", service->method(i)->name());
+        Calls(method, grpc::StatusCode::OK);
+        Seconds(method);
+      }
+    }
+  }
 };
 
 // Watches one call until its status is sent.
@@ -64,8 +87,8 @@ class CallWatch : public grpc::experimental::Interceptor {
     if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_STATUS)) {
       const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun_;
       const grpc::StatusCode code = methods->GetSendStatus().error_code();
-      families_.calls.Add({{"method", method_}, {"code", CodeName(code)}}).Increment();
-      families_.seconds.Add({{"method", method_}}, families_.buckets).Observe(took.count());
+      families_.Calls(method_, code).Increment();
+      families_.Seconds(method_).Observe(took.count());
     }
     methods->Proceed();
   }
@@ -94,10 +117,12 @@ std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> MakeRpcMe
     prometheus::Registry& registry) {
   const MetricInfo& calls = FindMetric(CoordinatorTable(), "dropbp_rpc_total");
   const MetricInfo& seconds = FindMetric(CoordinatorTable(), "dropbp_rpc_duration_seconds");
-  return std::make_unique<Factory>(Families{
+  const Families families{
       prometheus::BuildCounter().Name(calls.name).Help(calls.help).Register(registry),
       prometheus::BuildHistogram().Name(seconds.name).Help(seconds.help).Register(registry),
-      seconds.buckets});
+      seconds.buckets};
+  families.BeginAtZero();
+  return std::make_unique<Factory>(families);
 }
 
 }  // namespace dropbp::server

@@ -58,6 +58,14 @@ TEST_F(RpcMetricsTest, CountCallsByMethodAndCode) {
       text, HasSubstr("dropbp_rpc_duration_seconds_count{method=\"dropbp.v1.JobService/GetJob\"}"));
 }
 
+TEST_F(RpcMetricsTest, BeginAtZeroSoThatARateSeesTheFirstCall) {
+  const std::string text = Scrape();
+  EXPECT_THAT(text,
+              HasSubstr("dropbp_rpc_total{code=\"OK\",method=\"dropbp.v1.JobService/GetJob\"} 0"));
+  EXPECT_THAT(text, HasSubstr("dropbp_rpc_duration_seconds_count{method=\"dropbp.v1.WorkerGatewayService/"
+                              "Session\"} 0"));
+}
+
 TEST_F(RpcMetricsTest, CallersCannotMakeSeries) {
   EXPECT_EQ(Call("/made.up.Service/One"), grpc::StatusCode::UNIMPLEMENTED);
   EXPECT_EQ(Call("/made.up.Service/Two"), grpc::StatusCode::UNIMPLEMENTED);
