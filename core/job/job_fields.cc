@@ -52,7 +52,9 @@ void AddJob(std::vector<JobField>& fields) {
              "How often crashed trainers are restarted before the job fails."),
        Range("priority", WHOLE(priority), -1000, 1000,
              "Higher is scheduled first; equal priorities run in order of creation."),
-       Free("labels", PAIRS(labels), "Free key-value pairs for finding jobs again, at most 32.")});
+       Free("labels", PAIRS(labels), "Free key-value pairs for finding jobs again, at most 32."),
+       Free("init_from", TEXT(init_from),
+            "Id of an earlier job with the same method whose result training begins from.")});
 }
 
 void AddDataset(std::vector<JobField>& fields) {
@@ -76,7 +78,19 @@ void AddDataset(std::vector<JobField>& fields) {
        Choice("dataset.duplicates", TEXT(dataset.duplicates), {"keep", "remove"},
               "What happens to a sample with the same tokens and the same loss as an earlier one."),
        Choice("dataset.overlength", TEXT(dataset.overlength), {"truncate", "drop", "refuse"},
-              "What happens to samples longer than max_length.")});
+              "What happens to samples longer than max_length."),
+       Free("dataset.packing", FLAG(dataset.packing),
+            "Whether several samples share a row of max_length tokens, without seeing each other; "
+            "batch sizes then count rows."),
+       Free("dataset.mix", NUMBERS(dataset.mix),
+            "More uploaded files by their SHA-256, and how often each of their samples comes in "
+            "one pass over the data; the client fills it in from names of files."),
+       Free("dataset.validation_artifact", TEXT(dataset.validation_artifact),
+            "SHA-256 of an uploaded file of held-out samples; the client fills it in from "
+            "dataset.validation_file."),
+       RangeBelow("dataset.validation_share", REAL(dataset.validation_share), 0, 1,
+                  "Share of the samples that is held out for evaluation, where there is no "
+                  "validation file.")});
 }
 
 void AddLora(std::vector<JobField>& fields) {
@@ -140,7 +154,12 @@ void AddTrainingLength(std::vector<JobField>& fields) {
                  Range("training.global_batch_size", WHOLE(training.global_batch_size), 1, 65536,
                        "Sequences in one optimizer step, over all ranks and micro-steps."),
                  Range("training.micro_batch_size", WHOLE(training.micro_batch_size), 1, 4096,
-                       "Sequences that one rank runs through the model at once.")});
+                       "Sequences that one rank runs through the model at once."),
+                 Free("training.group_by_length", FLAG(training.group_by_length),
+                      "Whether the sequences of a step are of similar lengths: less padding."),
+                 Free("training.activation_checkpointing", FLAG(training.activation_checkpointing),
+                      "Whether kept units keep only their inputs and run forward again before "
+                      "their backward pass: less memory, more time.")});
 }
 
 void AddTrainingOptimizer(std::vector<JobField>& fields) {
@@ -160,6 +179,27 @@ void AddTrainingOptimizer(std::vector<JobField>& fields) {
              "Limit of the global gradient norm; 0: no clipping."),
        Range("training.seed", WHOLE(training.seed), 0, 9'007'199'254'740'991,
              "Seed of initial adapters, data order, dropout and masks.")});
+}
+
+void AddEvaluation(std::vector<JobField>& fields) {
+  fields.insert(
+      fields.end(),
+      {Range("evaluation.every_steps", WHOLE(evaluation.every_steps), 0, 10'000'000,
+             "Optimizer steps between evaluations on held-out samples; 0: a tenth of the job. "
+             "There is always one after the last step."),
+       Range("evaluation.max_samples", WHOLE(evaluation.max_samples), 0, 1'000'000,
+             "The most held-out samples that are evaluated on, the first ones; 0: all."),
+       Free("evaluation.prompts", WORDS(evaluation.prompts),
+            "Prompts that the model answers at each evaluation, as one user turn each where it "
+            "has a chat template; at most 16."),
+       Range("evaluation.max_new_tokens", WHOLE(evaluation.max_new_tokens), 1, 4096,
+             "The longest answer to one of them, in tokens."),
+       Range("evaluation.patience", WHOLE(evaluation.patience), 0, 10'000,
+             "Evaluations in a row without a smaller validation loss after which the job ends; "
+             "0: it does not."),
+       Choice("evaluation.result", TEXT(evaluation.result), {"last", "best"},
+              "Which weights are the job's result: those after the last step, or those with the "
+              "least validation loss.")});
 }
 
 void AddDropbp(std::vector<JobField>& fields) {
@@ -254,6 +294,7 @@ std::vector<JobField> MakeFields() {
   AddOtherMethods(fields);
   AddTrainingLength(fields);
   AddTrainingOptimizer(fields);
+  AddEvaluation(fields);
   AddDropbp(fields);
   AddDropbpMasks(fields);
   AddDropbpProbe(fields);

@@ -20,6 +20,10 @@ struct DatasetSpec {
   std::string loss_on = "all_turns";          // all_turns | last_turn | all_tokens
   std::string duplicates = "keep";            // keep | remove
   std::string overlength = "truncate";        // truncate | drop | refuse
+  bool packing = false;             // several samples share a row, without seeing each other
+  std::string validation_artifact;  // SHA-256 of a file of held-out samples
+  double validation_share = 0;      // of the samples that is held out, where there is no such file
+  std::map<std::string, double> mix;  // more files by SHA-256, and how often their samples come
 };
 
 // Numbers for modules by (a regular expression of) the end of their path. See LoraTargets.
@@ -70,6 +74,18 @@ struct TrainingSpec {
   double epsilon = 1e-8;
   double max_grad_norm = 1;  // 0: no clipping
   int64_t seed = 0;
+  bool activation_checkpointing = false;  // kept units keep only their inputs
+  bool group_by_length = false;           // sequences of a step are of similar lengths
+};
+
+// Evaluation while training.
+struct EvaluationSpec {
+  int64_t every_steps = 0;           // optimizer steps between evaluations; 0: a tenth of the job
+  int64_t max_samples = 0;           // of the held-out ones, the first; 0: all
+  std::vector<std::string> prompts;  // that the model answers
+  int64_t max_new_tokens = 64;
+  int64_t patience = 0;         // evaluations without a smaller loss that end the job; 0: none do
+  std::string result = "last";  // last | best
 };
 
 struct DropbpSpec {
@@ -108,12 +124,14 @@ struct JobSpec {
   Ia3Spec ia3;
   PromptTuningSpec prompt_tuning;
   TrainingSpec training;
+  EvaluationSpec evaluation;
   DropbpSpec dropbp;
   CheckpointSpec checkpoint;
   ResourcesSpec resources;
   int64_t max_restarts = 5;
   int64_t priority = 0;
   std::map<std::string, std::string> labels;
+  std::string init_from;  // id of an earlier job whose result training begins from
 };
 
 // Whether a method trains low-rank adapters: lora, and qlora on 4-bit base weights.
