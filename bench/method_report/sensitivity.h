@@ -26,8 +26,9 @@ struct MeasuredSensitivities {
   Section section;
 };
 
-// Runs MeasureByDefinition, MeasureBySuffixes and the latter's two shares of a probe over two
-// ranks, all of them once a round. Seconds are medians over the rounds.
+// Runs MeasureByDefinition and MeasureBySuffixes on one rank, and the probe of a job on two ranks
+// at once (a thread each, over Gloo), all of them once a round. Seconds are medians over the
+// rounds.
 absl::StatusOr<MeasuredSensitivities> MeasureSensitivities(const ProbeOptions& options);
 
 }  // namespace dropbp::bench

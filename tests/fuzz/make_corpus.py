@@ -103,6 +103,15 @@ def indexes():
     yield "two", json.dumps({"metadata": {"total_size": 16}, "weight_map": {"ta": "a.safetensors", "tb": "b.safetensors"}}).encode()
 
 
+def manifests():
+    digest = "0123456789abcdef" * 4
+    for ranks in (1, 2):
+        parts = [f'    {{"file": "part-{rank:05d}-of-{ranks:05d}.safetensors", "size_bytes": {rank + 7}, "sha256": "{digest}"}}'
+                 for rank in range(ranks)]
+        yield f"ranks{ranks}", ('{\n  "format": "dropbp-checkpoint",\n  "version": 1,\n'
+                               f'  "identity": "{digest}",\n  "step": 12,\n  "parts": [\n' + ",\n".join(parts) + "\n  ],\n")
+
+
 def templates(folder):
     for path in sorted(glob.glob(os.path.join(folder, "*.jinja"))):
         with open(path, "rb") as source:
@@ -113,7 +122,8 @@ def templates(folder):
 def main():
     templates_dir, out = sys.argv[1:]
     corpora = {"fuzz_tokenizer_json": tokenizer_jsons(), "fuzz_sentence_piece": sentence_pieces(), "fuzz_dataset": datasets(),
-               "fuzz_safetensors": safetensors(), "fuzz_safetensors_index": indexes(), "fuzz_chat_template": templates(templates_dir)}
+               "fuzz_safetensors": safetensors(), "fuzz_safetensors_index": indexes(), "fuzz_chat_template": templates(templates_dir),
+               "fuzz_checkpoint_manifest": manifests()}
     for target, seeds in corpora.items():
         folder = os.path.join(out, target)
         os.makedirs(folder, exist_ok=True)

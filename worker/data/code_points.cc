@@ -30,6 +30,11 @@ constexpr Range kNewerLetters[] = {
     {0x18cff, 0x18cff}, {0x1b132, 0x1b132}, {0x1b155, 0x1b155}, {0x1df25, 0x1df2a},
     {0x1e030, 0x1e06d}, {0x1e4d0, 0x1e4eb}, {0x1e5d0, 0x1e5ed}, {0x1e5f0, 0x1e5f0},
     {0x2b739, 0x2b739}, {0x2ebf0, 0x2ee5d}, {0x31350, 0x323af}};
+// Those of them that have a case.
+constexpr Range kNewerUpper[] = {
+    {0x1c89, 0x1c89}, {0xa7cb, 0xa7cc}, {0xa7da, 0xa7da}, {0xa7dc, 0xa7dc}, {0x10d50, 0x10d65}};
+constexpr Range kNewerLower[] = {
+    {0x1c8a, 0x1c8a}, {0xa7cd, 0xa7cd}, {0xa7db, 0xa7db}, {0x10d70, 0x10d85}, {0x1df25, 0x1df2a}};
 constexpr Range kNewerNumbers[] = {{0x10d40, 0x10d49}, {0x116d0, 0x116e3}, {0x11bf0, 0x11bf9},
                                    {0x11f50, 0x11f59}, {0x16130, 0x16139}, {0x16d70, 0x16d79},
                                    {0x1ccf0, 0x1ccf9}, {0x1d2c0, 0x1d2d3}, {0x1e4f0, 0x1e4f9},
@@ -58,6 +63,12 @@ void Add(const Range& range, uint8_t classes, uint8_t* table) {
   }
 }
 
+void Remove(const Range& range, uint8_t classes, uint8_t* table) {
+  for (uint32_t code_point = range.first; code_point <= range.last; ++code_point) {
+    table[code_point] &= static_cast<uint8_t>(~classes);
+  }
+}
+
 // Adds the code points of one of Oniguruma's Unicode properties.
 void AddProperty(const char* name, uint8_t classes, uint8_t* table) {
   OnigEncoding encoding = ONIG_ENCODING_UTF8;
@@ -80,7 +91,11 @@ std::unique_ptr<uint8_t[]> BuildClasses() {
   AddProperty("Space", kSpace, table);
   for (const char* name : {"Alphabetic", "M", "Nd", "Pc", "Join_Control"})
     AddProperty(name, kWord, table);
-  for (const Range& range : kNewerLetters) Add(range, kLetter | kWord, table);
+  for (const char* name : {"Lu", "Lt", "Lm", "Lo", "M"}) AddProperty(name, kUpper, table);
+  for (const char* name : {"Ll", "Lm", "Lo", "M"}) AddProperty(name, kLower, table);
+  for (const Range& range : kNewerLetters) Add(range, kLetter | kWord | kUpper | kLower, table);
+  for (const Range& range : kNewerUpper) Remove(range, kLower, table);
+  for (const Range& range : kNewerLower) Remove(range, kUpper, table);
   for (const Range& range : kNewerNumbers) Add(range, kNumber | kNumeric | kWord, table);
   for (const Range& range : kNewerMarks) Add(range, kInert, table);
   for (const Range& range : kNewestNumeric) Add(range, kNumeric, table);

@@ -12,6 +12,8 @@ enum CodePointClass : uint8_t {
   kNumeric = 8,  // Nd, Nl or No in the newest Unicode: what the Digits pre-tokenizer splits at
   kWord = 16,    // \w: alphabetic, mark, decimal digit, connector or joiner
   kInert = 32,   // has a place in normal forms since Unicode 10 or later, none before
+  kUpper = 64,   // Lu, Lt, or of no case: Lm, Lo, \p{M}
+  kLower = 128,  // Ll, or of no case
 };
 
 // The classes of every code point below 0x110000. Built on first use from Oniguruma's own tables,

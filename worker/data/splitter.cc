@@ -135,6 +135,9 @@ const std::string_view kLlama3Pattern =
 const std::string_view kQwen2Pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
+const std::string_view kTekkenPattern =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
 std::unique_ptr<const Splitter> DigitsSplitter(bool individual_digits) {
   return std::make_unique<Digits>(individual_digits);
 }
@@ -151,6 +154,7 @@ absl::StatusOr<std::unique_ptr<const Splitter>> PatternSplitter(std::string_view
   if (pattern == kGpt2Pattern) return std::make_unique<Scanned>(&ScanGpt2Word);
   if (pattern == kLlama3Pattern) return std::make_unique<Scanned>(&ScanLlama3Word);
   if (pattern == kQwen2Pattern) return std::make_unique<Scanned>(&ScanQwen2Word);
+  if (pattern == kTekkenPattern) return std::make_unique<Scanned>(&ScanTekkenWord);
   return RegexSplitter(pattern, between);
 }
 

@@ -132,6 +132,39 @@ size_t ScanWord(const Text& text, size_t begin, int max_numbers) {
   return newline_end > begin ? newline_end : text.Whitespace(begin);
 }
 
+// End of [Upper]*[Lower]+ at `begin`; `begin` if it does not match. What is of no case is both: a
+// run of upper case that no lower case follows is given back up to the last such character.
+size_t WordInLowerCase(const Text& text, size_t begin) {
+  size_t last_of_no_case = begin;
+  const size_t end = text.SkipWhile(begin, [&](const Character& c) {
+    if (c.Is(kUpper) && c.Is(kLower)) last_of_no_case = c.end;
+    return c.Is(kUpper);
+  });
+  const size_t lower_end = text.SkipClass(end, kLower);
+  return lower_end > end ? lower_end : last_of_no_case;
+}
+
+// End of [Upper]+[Lower]* at `begin`; `begin` if it does not match.
+size_t WordInUpperCase(const Text& text, size_t begin) {
+  const size_t end = text.SkipClass(begin, kUpper);
+  return end == begin ? begin : text.SkipClass(end, kLower);
+}
+
+// End of a word in Tekken's sense, with the one other character that may stand before it; `begin`
+// if there is none.
+size_t CasedWord(const Text& text, size_t begin, const Character& first) {
+  const bool may_precede = !first.IsNewline() && !first.Is(kLetter | kNumber);
+  for (const auto& scan : {WordInLowerCase, WordInUpperCase}) {
+    if (may_precede) {
+      const size_t end = scan(text, first.end);
+      if (end > first.end) return end;
+    }
+    const size_t end = scan(text, begin);
+    if (end > begin) return end;
+  }
+  return begin;
+}
+
 }  // namespace
 
 size_t ScanGpt2Word(const uint8_t* classes, std::string_view view, size_t begin) {
@@ -157,6 +190,19 @@ size_t ScanLlama3Word(const uint8_t* classes, std::string_view text, size_t begi
 
 size_t ScanQwen2Word(const uint8_t* classes, std::string_view text, size_t begin) {
   return ScanWord(Text(classes, text), begin, 1);
+}
+
+size_t ScanTekkenWord(const uint8_t* classes, std::string_view view, size_t begin) {
+  const Text text(classes, view);
+  const Character first = text.At(begin);
+  if (const size_t end = CasedWord(text, begin, first); end > begin) return end;
+  if (first.Is(kNumber)) return first.end;
+  if (first.IsOther() || (first.code_point == ' ' && text.IsOtherAt(first.end))) {
+    return text.SkipWhile(text.SkipOther(first.end),
+                          [](const Character& c) { return c.IsNewline() || c.code_point == '/'; });
+  }
+  const size_t newline_end = EndOfLastNewline(text, begin);
+  return newline_end > begin ? newline_end : text.Whitespace(begin);
 }
 
 }  // namespace dropbp::data

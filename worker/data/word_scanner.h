@@ -1,4 +1,4 @@
-// Hand-written equivalents of three widely used patterns. Each returns where the match that begins
+// Hand-written equivalents of widely used patterns. Each returns where the match that begins
 // at `begin` ends; their alternatives cover every character, so a match always begins there.
 #pragma once
 
@@ -15,5 +15,6 @@ using WordScanner = size_t (*)(const uint8_t* classes, std::string_view text, si
 size_t ScanGpt2Word(const uint8_t* classes, std::string_view text, size_t begin);
 size_t ScanLlama3Word(const uint8_t* classes, std::string_view text, size_t begin);
 size_t ScanQwen2Word(const uint8_t* classes, std::string_view text, size_t begin);
+size_t ScanTekkenWord(const uint8_t* classes, std::string_view text, size_t begin);
 
 }  // namespace dropbp::data

@@ -28,11 +28,12 @@ std::vector<std::string> Pieces(const Splitter& splitter, std::string_view text)
 // Texts of characters that the patterns tell apart, so that every border occurs.
 std::string RandomText(std::mt19937& random) {
   static const std::vector<std::string> kPieces = {
-      " ",          " ",      "  ",     "\n",     "\r",      "\r\n",   "\t",     "\u00a0", "\u3000",
-      "\u0085",     "a",      "B",      "z",      "s",       "S",      "t",      "re",     "lL",
-      "'",          "'s",     "'LL",    "'ve",    "'\u017f", "1",      "23",     "4567",   "\u0663",
-      "\u00bd",     "\u2167", "!",      ".",      "-",       "\u00e9", "\u4e2d", "\u0301", "\u200d",
-      "\U0001F600", "_",      "\u00df", "\ufb05", "\u212a"};
+      " ",      " ",      "  ",     "\n",     "\r",         "\r\n", "\t",      "\u00a0",
+      "\u3000", "\u0085", "a",      "B",      "z",          "s",    "S",       "t",
+      "re",     "lL",     "'",      "'s",     "'LL",        "'ve",  "'\u017f", "1",
+      "23",     "4567",   "\u0663", "\u00bd", "\u2167",     "!",    ".",       "-",
+      "\u00e9", "\u4e2d", "\u0301", "\u200d", "\U0001F600", "_",    "\u00df",  "\ufb05",
+      "\u212a", "/",      "\u01c5", "\u02b0", "\u05d0"};
   std::string text;
   for (int i = static_cast<int>(random() % 12); i >= 0; --i)
     text += kPieces[random() % kPieces.size()];
@@ -66,7 +67,8 @@ TEST_P(ScannerTest, CutsEveryCodePointAsTheRegexEngineDoes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, ScannerTest,
-                         testing::Values(kGpt2Pattern, kLlama3Pattern, kQwen2Pattern));
+                         testing::Values(kGpt2Pattern, kLlama3Pattern, kQwen2Pattern,
+                                         kTekkenPattern));
 
 TEST(SplitterTest, CutsDigitsOneByOneOrInRuns) {
   EXPECT_THAT(Pieces(*DigitsSplitter(true), "a12\u0663 b"),
