@@ -64,6 +64,11 @@ void AddData(const v1::DatasetReport& report, Properties& table) {
                                     FormatCount(static_cast<double>(report.tokens())),
                                     FormatCount(static_cast<double>(report.supervised_tokens())),
                                     report.longest()));
+  if (report.rows() > 0) {
+    table.Add("packing", absl::StrFormat("%d rows, %.1f samples each", report.rows(),
+                                         static_cast<double>(report.samples()) /
+                                             static_cast<double>(report.rows())));
+  }
   if (report.truncated() > 0) table.Add("truncated", absl::StrCat(report.truncated(), " samples"));
   if (report.dropped() > 0)
     table.Add("left out", absl::StrCat(report.dropped(), " samples, too long"));

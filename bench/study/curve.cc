@@ -76,8 +76,7 @@ absl::Status Curve::Begin() {
   assignment.device = options_.device;
   assignment.threads = options_.threads;
   link_ = std::make_unique<trainer::MemoryLink>(assignment, nullptr);
-  ASSIGN_OR_RETURN(trainer_,
-                   trainer::Trainer::Make(link_.get(), model_.get(), train_.samples, nullptr));
+  ASSIGN_OR_RETURN(trainer_, trainer::Trainer::Make(link_.get(), model_.get(), train_, nullptr));
   sink_({{"event", "start"},
          {"total_steps", trainer_->total_steps()},
          {"train_samples", train_.samples.size()},

@@ -177,6 +177,10 @@ void CheckOtherMethods(const JobSpec& spec, std::vector<FieldViolation>& out) {
   const int64_t block = spec.qlora.block_size;
   if (block > 0 && !std::has_single_bit(static_cast<uint64_t>(block)))
     out.push_back(Violation("qlora.block_size", absl::StrCat(block), "a power of two"));
+  if (spec.dataset.packing && spec.method == "prompt_tuning") {
+    out.push_back(Violation("dataset.packing", "true with method prompt_tuning",
+                            "false: virtual tokens stand at the beginning of a row only"));
+  }
   if (spec.ia3.target_modules.empty())
     out.push_back(Violation("ia3.target_modules", "an empty list", "at least one module"));
 }

@@ -37,9 +37,11 @@ JobSpec WithoutDropping(JobSpec spec) {
   return spec;
 }
 
-// The steps that follow from the job, or from the samples; 0 if neither says.
+// The steps that follow from the job, or from the samples; 0 if neither says. How many rows samples
+// will be packed into is not known before they are tokenised.
 int64_t StepsOf(const JobSpec& spec, int64_t samples) {
-  return spec.training.steps > 0 || samples > 0 ? TotalSteps(spec, samples) : 0;
+  const bool known = spec.training.steps > 0 || (samples > 0 && !spec.dataset.packing);
+  return known ? TotalSteps(spec, samples) : 0;
 }
 
 absl::Status AddStages(const JobSpec& spec, const v1::ModelShape& shape, int64_t samples,

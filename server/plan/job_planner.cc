@@ -53,7 +53,7 @@ absl::StatusOr<JobPlanner> JobPlanner::Make(const JobSpec& spec, const v1::Model
     planner.supervised_share_ =
         static_cast<double>(data.supervised_tokens()) / static_cast<double>(data.tokens());
   }
-  planner.total_steps_ = TotalSteps(spec, data.samples());
+  planner.total_steps_ = TotalSteps(spec, spec.dataset.packing ? data.rows() : data.samples());
   if (const auto probes = CheckProbes(spec, planner.total_steps_)) {
     return absl::InvalidArgumentError(DescribeViolations({*probes}));
   }

@@ -29,6 +29,11 @@ std::string AfterSteps(int64_t steps) {
   return absl::StrCat("after ", steps, steps == 1 ? " step" : " steps");
 }
 
+// " in 40 rows" where samples are packed.
+std::string InRows(const v1::DatasetReport& report) {
+  return report.rows() > 0 ? absl::StrCat(" in ", report.rows(), " rows") : "";
+}
+
 // Builds the reaction to one event.
 class Reactor {
  public:
@@ -173,9 +178,9 @@ void Reactor::operator()(const PreparationSucceeded& event) {
   out_.next.shape = event.shape;
   out_.change.shape = event.shape;
   AddEvent(v1::JobEvent::PLAN_CHANGED,
-           absl::StrCat("The data is checked: ", event.report.samples(), " samples, ",
-                        event.report.supervised_tokens(), " of ", event.report.tokens(),
-                        " tokens carry loss; ", event.total_steps,
+           absl::StrCat("The data is checked: ", event.report.samples(), " samples",
+                        InRows(event.report), ", ", event.report.supervised_tokens(), " of ",
+                        event.report.tokens(), " tokens carry loss; ", event.total_steps,
                         " steps. Planned drop rate: ", event.plan.planned_drop_rate(), "."));
 }
 

@@ -13,6 +13,7 @@
 #include "core/base/files.h"
 #include "core/base/philox.h"
 #include "tests/unit/worker/trainer/collective/run_ranks.h"
+#include "worker/data/packing.h"
 #include "worker/trainer/model/adapter_files.h"
 #include "worker/trainer/train/trainer.h"
 
@@ -122,7 +123,9 @@ std::vector<StepReport> OurCurve(const std::string& model_dir, const std::string
   JobSpec spec = Spec();
   spec.resources.ranks = world_size;
   spec.lora = ReadAdapterConfig(adapter_dir).value().lora;
-  const std::vector<data::Sample> samples = CountingSamples();
+  data::TokenizedDataset dataset;
+  dataset.samples = CountingSamples();
+  data::MakeRows(spec.dataset, dataset);
   std::vector<StepReport> reports;
   RunRanks(
       world_size,
@@ -134,7 +137,7 @@ std::vector<StepReport> OurCurve(const std::string& model_dir, const std::string
         ASSERT_TRUE(model.ok()) << model.status();
         const absl::Status loaded = LoadAdapter(adapter_dir, **model);
         ASSERT_TRUE(loaded.ok()) << loaded;
-        auto trainer = Trainer::Make(&link, model->get(), samples, group);
+        auto trainer = Trainer::Make(&link, model->get(), dataset, group);
         ASSERT_TRUE(trainer.ok()) << trainer.status();
         const absl::Status status = (*trainer)->Run();
         ASSERT_TRUE(status.ok()) << status;

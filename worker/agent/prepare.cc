@@ -40,10 +40,13 @@ absl::Status CheckTargetModules(const JobSpec& spec, const hf::ModelTensors& mod
 }
 
 absl::Status CheckSampleCount(const JobSpec& spec, const data::DatasetReport& report) {
-  if (report.samples >= spec.training.global_batch_size) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("training.global_batch_size: found ", spec.training.global_batch_size,
-                   ", legal is at most the number of samples in the dataset, ", report.samples));
+  const int64_t sequences = spec.dataset.packing ? report.rows : report.samples;
+  if (sequences >= spec.training.global_batch_size) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "training.global_batch_size: found ", spec.training.global_batch_size,
+      ", legal is at most the number of ",
+      spec.dataset.packing ? "rows that samples are packed into, " : "samples in the dataset, ",
+      sequences));
 }
 
 void SetReport(const data::DatasetReport& report, v1::DatasetReport& proto) {
@@ -55,6 +58,7 @@ void SetReport(const data::DatasetReport& report, v1::DatasetReport& proto) {
   proto.set_duplicates(report.duplicates);
   proto.set_longest(report.longest);
   proto.set_format(report.format);
+  proto.set_rows(report.rows);
 }
 
 absl::StatusOr<v1::PrepareResult> Check(const JobSpec& spec, const PrepareOptions& options) {

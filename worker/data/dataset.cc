@@ -10,6 +10,7 @@
 #include "core/base/files.h"
 #include "core/base/text.h"
 #include "worker/data/line_errors.h"
+#include "worker/data/packing.h"
 #include "worker/data/record.h"
 #include "worker/data/record_source.h"
 #include "worker/data/sample_builder.h"
@@ -144,9 +145,8 @@ absl::StatusOr<TokenizedDataset> Tokenize(const std::string& path, const Dataset
   return collector.Finish(path, format);
 }
 
-}  // namespace
-
-absl::StatusOr<TokenizedDataset> LoadDataset(const std::string& path, const DatasetSpec& spec,
+// As it is in the cache: samples and their report.
+absl::StatusOr<TokenizedDataset> LoadSamples(const std::string& path, const DatasetSpec& spec,
                                              const std::string& model_dir) {
   if (!TokenCache::Covers(path, spec)) return Tokenize(path, spec, model_dir);
   ASSIGN_OR_RETURN(const TokenCache cache, TokenCache::For(path, spec, model_dir));
@@ -154,6 +154,15 @@ absl::StatusOr<TokenizedDataset> LoadDataset(const std::string& path, const Data
   ASSIGN_OR_RETURN(TokenizedDataset dataset, Tokenize(path, spec, model_dir));
   // Without room for it the next one tokenises again.
   cache.Write(dataset).IgnoreError();
+  return dataset;
+}
+
+}  // namespace
+
+absl::StatusOr<TokenizedDataset> LoadDataset(const std::string& path, const DatasetSpec& spec,
+                                             const std::string& model_dir) {
+  ASSIGN_OR_RETURN(TokenizedDataset dataset, LoadSamples(path, spec, model_dir));
+  MakeRows(spec, dataset);
   return dataset;
 }
 

@@ -30,11 +30,16 @@ struct DatasetReport {
   int64_t dropped = 0;     // left out: too long, or no supervised token (left after cutting)
   int64_t duplicates = 0;  // left out: an earlier sample has the same tokens and the same loss
   int64_t longest = 0;     // tokens of the longest record, before cutting
+  int64_t rows = 0;        // that samples were packed into; 0 without packing
   std::string format;
 };
 
+// Samples by index that share a row of a batch.
+using Row = std::vector<int64_t>;
+
 struct TokenizedDataset {
   std::vector<Sample> samples;
+  std::vector<Row> rows;  // what batches draw, see MakeRows
   DatasetReport report;
 };
 

@@ -9,12 +9,12 @@
 
 namespace dropbp::data {
 
-std::vector<std::vector<int64_t>> PackRows(absl::Span<const int64_t> lengths, int64_t row_length) {
+std::vector<Row> PackRows(absl::Span<const int64_t> lengths, int64_t row_length) {
   std::vector<int64_t> order(lengths.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),
                    [&](int64_t a, int64_t b) { return lengths[a] > lengths[b]; });
-  std::vector<std::vector<int64_t>> rows;
+  std::vector<Row> rows;
   std::set<std::pair<int64_t, size_t>> room;  // free tokens and index of each row that has some
   for (const int64_t sample : order) {
     const int64_t length = lengths[sample];
@@ -32,9 +32,22 @@ std::vector<std::vector<int64_t>> PackRows(absl::Span<const int64_t> lengths, in
     rows[row].push_back(sample);
     if (left > 0) room.insert({left, row});
   }
-  for (std::vector<int64_t>& row : rows) std::sort(row.begin(), row.end());
+  for (Row& row : rows) std::sort(row.begin(), row.end());
   std::sort(rows.begin(), rows.end());
   return rows;
+}
+
+void MakeRows(const DatasetSpec& spec, TokenizedDataset& dataset) {
+  if (spec.packing) {
+    std::vector<int64_t> lengths;
+    for (const Sample& sample : dataset.samples)
+      lengths.push_back(static_cast<int64_t>(sample.ids.size()));
+    dataset.rows = PackRows(lengths, spec.max_length);
+    dataset.report.rows = static_cast<int64_t>(dataset.rows.size());
+    return;
+  }
+  dataset.rows.resize(dataset.samples.size());
+  for (size_t i = 0; i < dataset.rows.size(); ++i) dataset.rows[i] = {static_cast<int64_t>(i)};
 }
 
 }  // namespace dropbp::data

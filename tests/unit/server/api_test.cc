@@ -330,6 +330,8 @@ TEST_F(ApiTest, CountsTheStepsOfEpochsFromTheSamples) {
   EXPECT_EQ(Plan(request)->plan().stages_size(), 0);
   request.set_samples(81);
   EXPECT_EQ(Plan(request)->total_steps(), 11);
+  request.mutable_spec()->mutable_dataset()->set_packing(true);
+  EXPECT_EQ(Plan(request)->total_steps(), 0) << "rows are not known yet";
 }
 
 TEST_F(ApiTest, RefusesToPlanWhatNoWorkerHasOrNoRuleAllows) {

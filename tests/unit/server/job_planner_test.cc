@@ -35,6 +35,16 @@ JobPlanner Make(const JobSpec& spec, int64_t block_steps = kDefaultBlockSteps) {
   return JobPlanner::Make(spec, TestShape(), data, block_steps).value();
 }
 
+TEST(JobPlannerTest, StepsOfPackedSamplesFollowFromTheirRows) {
+  JobSpec spec = Spec();
+  spec.training.steps = 0;
+  spec.dataset.packing = true;
+  v1::DatasetReport data;
+  data.set_samples(100);
+  data.set_rows(41);
+  EXPECT_EQ(JobPlanner::Make(spec, TestShape(), data)->total_steps(), 6) << "41 rows, 8 a step";
+}
+
 // Norms with which later units are more sensitive: S_u = (0.1 (u + 1))^2, times `scale`^2.
 v1::ProbeReport Probe(int64_t step, std::vector<int> units = {0, 1, 2, 3}, double scale = 1) {
   v1::ProbeReport report;

@@ -73,6 +73,10 @@ std::string PreviewReport(const data::DatasetReport& report) {
       "%d samples (%s), %d tokens, %d of them carry loss (%.1f %%), longest record %d tokens\n",
       report.samples, report.format, report.tokens, report.supervised_tokens, share,
       report.longest);
+  if (report.rows > 0) {
+    absl::StrAppendFormat(&out, "packed into %d rows, %.1f samples each\n", report.rows,
+                          static_cast<double>(report.samples) / static_cast<double>(report.rows));
+  }
   if (report.truncated > 0) absl::StrAppend(&out, report.truncated, " samples cut to max_length\n");
   if (report.dropped > 0) {
     absl::StrAppend(&out, report.dropped,

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "worker/trainer/model/elementwise.h"
+#include "worker/trainer/model/packed_attention.h"
 
 namespace dropbp::trainer {
 namespace {
@@ -31,9 +32,30 @@ AttentionDims AttentionBranch::DimsOf(const ForwardContext& context) const {
   return dims;
 }
 
+RopeAngles AttentionBranch::AnglesOf(const ForwardContext& context) const {
+  const RopeAngles& all = context.angles[settings_.rope];
+  const bool same_for_all = all.cos.size(0) == 1;
+  if (same_for_all || !context.sequences.defined()) return all;
+  return {all.cos.index_select(0, context.sequences), all.sin.index_select(0, context.sequences)};
+}
+
 void AttentionBranch::Rotate(const at::Tensor& qkv, const ForwardContext& context) const {
   if (settings_.rope < 0) return;
-  RotateInPlace(qkv, rotated_heads(), settings_.dims.head_dim, context.angles[settings_.rope]);
+  RotateInPlace(qkv, rotated_heads(), settings_.dims.head_dim, AnglesOf(context));
+}
+
+AttentionResult AttentionBranch::Attend(const at::Tensor& qkv,
+                                        const ForwardContext& context) const {
+  if (context.segments.empty()) return CausalAttention(qkv, DimsOf(context));
+  return PackedAttention(qkv, DimsOf(context), context.segments);
+}
+
+at::Tensor AttentionBranch::AttendGrad(const at::Tensor& dmixed, const at::Tensor& qkv,
+                                       const BranchTape& tape) const {
+  const ForwardContext& context = tape.context;
+  if (context.segments.empty())
+    return CausalAttentionGrad(dmixed, qkv, tape.mixed, DimsOf(context));
+  return PackedAttentionGrad(dmixed, qkv, tape.mixed, DimsOf(context), context.segments);
 }
 
 at::Tensor AttentionBranch::NormHeads(const at::Tensor& inner, BranchTape* tape) const {
@@ -83,10 +105,11 @@ at::Tensor AttentionBranch::Mix(const at::Tensor& inner, const ForwardContext& c
                                 BranchTape* tape) {
   const at::Tensor qkv = norms_heads() ? NormHeads(inner, tape) : inner;
   Rotate(qkv, context);
-  const AttentionDims dims = DimsOf(context);
-  if (context.cache != nullptr)
+  if (context.cache != nullptr) {
+    const AttentionDims dims = DimsOf(context);
     return context.cache->Attend(settings_.layer, SplitQkv(qkv, dims), dims);
-  AttentionResult result = CausalAttention(qkv, dims);
+  }
+  AttentionResult result = Attend(qkv, context);
   if (tape != nullptr) tape->mixed = result;
   return result.out;
 }
@@ -99,10 +122,9 @@ Branch::MixGrads AttentionBranch::MixGrad(const BranchTape& tape, const at::Tens
     qkv = NormHeadsAgain(tape);
     Rotate(qkv, tape.context);
   }
-  const at::Tensor dqkv = CausalAttentionGrad(dmixed, qkv, tape.mixed, DimsOf(tape.context));
+  const at::Tensor dqkv = AttendGrad(dmixed, qkv, tape);
   if (settings_.rope >= 0) {
-    RotateGradInPlace(dqkv, rotated_heads(), settings_.dims.head_dim,
-                      tape.context.angles[settings_.rope]);
+    RotateGradInPlace(dqkv, rotated_heads(), settings_.dims.head_dim, AnglesOf(tape.context));
   }
   return norms_heads() ? NormHeadsGrad(tape, dqkv) : MixGrads{dqkv};
 }

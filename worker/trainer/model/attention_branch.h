@@ -41,7 +41,11 @@ class AttentionBranch : public Branch {
   at::Tensor NormHeadsAgain(const BranchTape& tape) const;
   // From the cotangent of NormHeads' value to that of `inner`, in place, and the norms' gradients.
   MixGrads NormHeadsGrad(const BranchTape& tape, at::Tensor dqkv) const;
+  RopeAngles AnglesOf(const ForwardContext& context) const;
   void Rotate(const at::Tensor& qkv, const ForwardContext& context) const;
+  AttentionResult Attend(const at::Tensor& qkv, const ForwardContext& context) const;
+  at::Tensor AttendGrad(const at::Tensor& dmixed, const at::Tensor& qkv,
+                        const BranchTape& tape) const;
 
   AttentionSettings settings_;
 };

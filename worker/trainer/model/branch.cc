@@ -11,19 +11,26 @@
 namespace dropbp::trainer {
 namespace {
 
-// Rows of the given sequences. The first dimension of `t` is the batch's times something.
-at::Tensor RowsOf(const at::Tensor& t, int64_t batch, const at::Tensor& sequences) {
+// Rows of the sequences with the given indices. The first dimension of `t` is the batch's times
+// something.
+at::Tensor RowsOf(const at::Tensor& t, int64_t batch, const at::Tensor& index) {
   if (!t.defined()) return t;
-  return t.unflatten(0, {batch, -1}).index_select(0, sequences).flatten(0, 1);
+  return t.unflatten(0, {batch, -1}).index_select(0, index).flatten(0, 1);
 }
 
 }  // namespace
 
-BranchTape BranchTape::Select(const at::Tensor& sequences) const {
-  const auto pick = [&](const at::Tensor& t) { return RowsOf(t, context.batch, sequences); };
+BranchTape BranchTape::Select(const UnitMask& mask) const {
+  const auto pick = [&](const at::Tensor& t) { return RowsOf(t, context.batch, mask.index); };
   BranchTape selected;
   selected.context = context;
-  selected.context.batch = sequences.numel();
+  selected.context.batch = mask.index.numel();
+  selected.context.sequences = mask.index;
+  if (!context.segments.empty()) {
+    selected.context.segments.clear();
+    for (const int64_t row : mask.sequences)
+      selected.context.segments.push_back(context.segments[row]);
+  }
   selected.x = pick(x);
   selected.inverse_rms = pick(inverse_rms);
   selected.inner = pick(inner);
@@ -112,14 +119,14 @@ std::vector<at::Tensor> ResidualGrads(Branch& branch, const BranchTape& tape, co
                                       const at::Tensor& dy, bool input_needed) {
   const int64_t sequence = tape.context.sequence;
   const bool some = mask.kept == UnitMask::Kept::kSome;
-  at::Tensor cotangent = some ? RowsOf(dy, dy.size(0) / sequence, mask.sequences) : dy.contiguous();
+  at::Tensor cotangent = some ? RowsOf(dy, dy.size(0) / sequence, mask.index) : dy.contiguous();
   if (mask.cotangent_scale != 1) cotangent = cotangent * mask.cotangent_scale;
   std::vector<at::Tensor> grads = branch.Backward(tape, cotangent, input_needed);
   if (!input_needed) return grads;
   if (some) {
     at::Tensor dx = dy.clone(at::MemoryFormat::Contiguous);
     dx.view({-1, sequence, dx.size(1)})
-        .index_add_(0, mask.sequences, grads[0].view({-1, sequence, dx.size(1)}));
+        .index_add_(0, mask.index, grads[0].view({-1, sequence, dx.size(1)}));
     grads[0] = dx;
   } else {
     grads[0].add_(dy);
@@ -141,7 +148,7 @@ at::Tensor ResidualUnit(Branch& branch, const at::Tensor& x, const ForwardContex
     value = branch.Forward(x, context, tape.get());
     if (record) {
       value.add_(x);
-      if (mask.kept == UnitMask::Kept::kSome) *tape = tape->Select(mask.sequences);
+      if (mask.kept == UnitMask::Kept::kSome) *tape = tape->Select(mask);
     }
   }
   // Outside the guard, so that the residual path itself is recorded.

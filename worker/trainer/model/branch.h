@@ -13,6 +13,7 @@
 #include "worker/trainer/model/linear_group.h"
 #include "worker/trainer/model/norm.h"
 #include "worker/trainer/model/rope.h"
+#include "worker/trainer/model/row_segments.h"
 
 namespace dropbp::trainer {
 
@@ -20,9 +21,20 @@ namespace dropbp::trainer {
 struct ForwardContext {
   int64_t batch = 0;
   int64_t sequence = 0;
-  std::vector<RopeAngles> angles;          // by index into ModelConfig::ropes
+  std::vector<RopeAngles> angles;  // by index into ModelConfig::ropes
+  RowSegments segments;            // samples that share rows; angles are then of each row
+  at::Tensor sequences;            // int64: of the angles' rows those of this batch; undefined: all
   const at::Generator* dropout = nullptr;  // null: no adapter dropout
   KvCache* cache = nullptr;                // generation only
+};
+
+// Which sequences of a batch run a unit's backward pass.
+struct UnitMask {
+  enum class Kept { kAll, kSome, kNone };
+  Kept kept = Kept::kAll;
+  std::vector<int64_t> sequences;  // kSome: indices of the kept ones, ascending
+  at::Tensor index;                // kSome: the same, int64 on x's device
+  double cotangent_scale = 1;      // what enters f's backward pass is multiplied by it
 };
 
 // What a recorded forward pass keeps for its backward pass. Outputs of norms and of the gated
@@ -40,8 +52,8 @@ struct BranchTape {
   LinearTape in;
   LinearTape out;
 
-  // A copy that holds `sequences` (int64 indices into the batch) only.
-  BranchTape Select(const at::Tensor& sequences) const;
+  // A copy that holds the sequences of a mask only.
+  BranchTape Select(const UnitMask& mask) const;
 };
 
 // norm -> first linear group -> mix (attention or gated activation) -> second linear group -> norm
@@ -79,14 +91,6 @@ class Branch {
   Norm post_norm_;
   LinearGroup in_;
   LinearGroup out_;
-};
-
-// Which sequences of a batch run a unit's backward pass.
-struct UnitMask {
-  enum class Kept { kAll, kSome, kNone };
-  Kept kept = Kept::kAll;
-  at::Tensor sequences;        // kSome: int64 indices of the kept ones, ascending, on x's device
-  double cotangent_scale = 1;  // what enters f's backward pass is multiplied by it
 };
 
 // x + f(x). Kept sequences: one recorded node for all of them. Dropped ones: x +

@@ -11,13 +11,6 @@
 namespace dropbp::trainer {
 namespace {
 
-// ATen's kernel knows neither windows nor caps.
-bool UseFlash(const at::Tensor& qkv, const AttentionDims& dims) {
-  const bool plain = dims.softcap == 0 && (dims.window == 0 || dims.window >= dims.sequence);
-  return plain && qkv.is_cuda() && qkv.scalar_type() == at::kBFloat16 && dims.head_dim % 8 == 0 &&
-         dims.head_dim <= 256;
-}
-
 at::Tensor Heads(const at::Tensor& view) { return view.transpose(1, 2); }
 
 AttentionResult Flash(const at::Tensor& qkv, const AttentionDims& dims) {
@@ -61,14 +54,21 @@ QkvViews SplitQkv(const at::Tensor& qkv, const AttentionDims& dims) {
           heads.narrow(2, dims.heads + dims.kv_heads, dims.kv_heads)};
 }
 
+// ATen's kernel knows neither windows nor caps.
+bool UsesFlash(const at::Tensor& qkv, const AttentionDims& dims) {
+  const bool plain = dims.softcap == 0 && (dims.window == 0 || dims.window >= dims.sequence);
+  return plain && qkv.is_cuda() && qkv.scalar_type() == at::kBFloat16 && dims.head_dim % 8 == 0 &&
+         dims.head_dim <= 256;
+}
+
 AttentionResult CausalAttention(const at::Tensor& qkv, const AttentionDims& dims) {
-  return UseFlash(qkv, dims) ? Flash(qkv, dims) : BlockedAttention(qkv, dims);
+  return UsesFlash(qkv, dims) ? Flash(qkv, dims) : BlockedAttention(qkv, dims);
 }
 
 at::Tensor CausalAttentionGrad(const at::Tensor& dout, const at::Tensor& qkv,
                                const AttentionResult& result, const AttentionDims& dims) {
-  return UseFlash(qkv, dims) ? FlashGrad(dout, qkv, result, dims)
-                             : BlockedAttentionGrad(dout, qkv, result, dims);
+  return UsesFlash(qkv, dims) ? FlashGrad(dout, qkv, result, dims)
+                              : BlockedAttentionGrad(dout, qkv, result, dims);
 }
 
 }  // namespace dropbp::trainer

@@ -35,6 +35,9 @@ struct AttentionResult {
   at::Tensor logsumexp;  // what the gradient needs besides qkv and out
 };
 
+// Whether ATen's flash kernel runs; its logsumexp is [batch, heads, sequence].
+bool UsesFlash(const at::Tensor& qkv, const AttentionDims& dims);
+
 // Position i sees positions 0 ... i, with a window only the last of them. Scores are never kept
 // whole: memory grows with the sequence, not with its square.
 AttentionResult CausalAttention(const at::Tensor& qkv, const AttentionDims& dims);

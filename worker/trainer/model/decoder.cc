@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/check.h"
 #include "worker/trainer/model/decoder_ends.h"
 #include "worker/trainer/model/decoder_parts.h"
 #include "worker/trainer/model/decoder_walk.h"
@@ -36,15 +37,17 @@ class PartsDecoder : public Decoder {
   bool training() const override { return training_; }
   void SeedDropout(uint64_t seed) override { dropout_.set_current_seed(seed); }
 
-  at::Tensor ForwardGroups(const at::Tensor& ids, const ForwardMasks& masks) override {
-    const at::Tensor all = WithPrompt(parts_, ids, /*padding=*/{});
-    return LastColumns(Run(all, UnitMasks(masks, ids.size(0), parts_), ContextOf(all)), ids);
+  at::Tensor ForwardGroups(const TokenBatch& batch, const ForwardMasks& masks) override {
+    const at::Tensor all = WithPrompt(parts_, batch.ids, /*padding=*/{});
+    const std::vector<UnitMask> units = UnitMasks(masks, batch.ids.size(0), parts_);
+    return LastColumns(Run(all, units, ContextOf(all, batch.segments)), batch.ids);
   }
 
-  std::unique_ptr<BackwardWalk> Walk(const at::Tensor& ids, const at::Tensor& targets,
+  std::unique_ptr<BackwardWalk> Walk(const TokenBatch& batch, const at::Tensor& targets,
                                      double count) override {
-    return std::make_unique<DecoderWalk>(parts_, ids, targets, count,
-                                         ContextOf(WithPrompt(parts_, ids, /*padding=*/{})));
+    const at::Tensor all = WithPrompt(parts_, batch.ids, /*padding=*/{});
+    return std::make_unique<DecoderWalk>(parts_, batch.ids, targets, count,
+                                         ContextOf(all, batch.segments));
   }
 
   std::unique_ptr<KvCache> NewCache(const at::Tensor& padding, int64_t capacity) override {
@@ -94,13 +97,28 @@ class PartsDecoder : public Decoder {
     return hidden.narrow(1, hidden.size(1) - ids.size(1), ids.size(1));
   }
 
-  ForwardContext ContextOf(const at::Tensor& ids) {
+  ForwardContext ContextOf(const at::Tensor& ids, const RowSegments& segments) {
     ForwardContext context;
     context.batch = ids.size(0);
     context.sequence = ids.size(1);
-    for (RopeTable& rope : ropes_) context.angles.push_back(rope.First(context.sequence));
+    context.segments = segments;
+    context.angles = AnglesOf(context);
     context.dropout = training_ ? &dropout_ : nullptr;
     return context;
+  }
+
+  std::vector<RopeAngles> AnglesOf(const ForwardContext& context) {
+    const RowSegments& segments = context.segments;
+    std::vector<RopeAngles> angles;
+    if (segments.empty()) {
+      for (RopeTable& rope : ropes_) angles.push_back(rope.First(context.sequence));
+      return angles;
+    }
+    DROPBP_CHECK(static_cast<int64_t>(segments.size()) == context.batch);
+    DROPBP_CHECK(PromptLength(parts_) == 0);
+    const at::Tensor positions = PositionsInSegments(segments, context.sequence).to(parts_.device);
+    for (RopeTable& rope : ropes_) angles.push_back(rope.At(positions, LongestSegment(segments)));
+    return angles;
   }
 
   at::Tensor Run(const at::Tensor& ids, const std::vector<UnitMask>& masks,
@@ -132,10 +150,10 @@ absl::StatusOr<std::unique_ptr<Decoder>> Make(const hf::ModelConfig& config,
 
 }  // namespace
 
-at::Tensor Decoder::Forward(const at::Tensor& ids, const MaskRow& keep) {
+at::Tensor Decoder::Forward(const TokenBatch& batch, const MaskRow& keep) {
   ForwardMasks masks;
   if (!keep.empty()) masks.rows = {keep};
-  return ForwardGroups(ids, masks);
+  return ForwardGroups(batch, masks);
 }
 
 absl::StatusOr<std::unique_ptr<Decoder>> Decoder::Load(const std::string& model_dir,

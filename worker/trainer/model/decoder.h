@@ -7,12 +7,14 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/base/status.h"
 #include "core/job/job_spec.h"
 #include "core/plan/mask_plan.h"
 #include "worker/hf/model_config.h"
+#include "worker/trainer/model/row_segments.h"
 
 namespace dropbp::trainer {
 
@@ -34,6 +36,17 @@ struct TrainableParameter {
   at::Tensor value;
   int unit = -1;  // the droppable unit it belongs to; -1: never dropped
   double learning_rate_scale = 1;
+};
+
+// What a forward pass runs on.
+struct TokenBatch {
+  // Implicit: most batches are ids alone.
+  TokenBatch(at::Tensor ids, RowSegments segments = {})
+      : ids(std::move(ids)), segments(std::move(segments)) {}
+
+  at::Tensor ids;  // [batch, sequence], int64; right padding needs no mask, since attention is
+                   // causal
+  RowSegments segments;  // which samples share the rows; not with prompt tuning
 };
 
 // Which units run backward, and for which sequences. The batch is divided into rows.size() groups
@@ -78,17 +91,16 @@ class Decoder {
 
   virtual const hf::ModelConfig& config() const = 0;
 
-  // Hidden states after the final norm, [batch, sequence, hidden]. ids: [batch, sequence] int64;
-  // right padding needs no mask, since attention is causal. Where a unit is not kept it runs
+  // Hidden states after the final norm, [batch, sequence, hidden]. Where a unit is not kept it runs
   // without recording: its value is the same bit for bit, and it costs no backward compute and no
   // activation memory. The number of mask rows divides the batch.
-  virtual at::Tensor ForwardGroups(const at::Tensor& ids, const ForwardMasks& masks) = 0;
+  virtual at::Tensor ForwardGroups(const TokenBatch& batch, const ForwardMasks& masks) = 0;
   // The same with one mask row for the whole batch; empty: everything is kept.
-  at::Tensor Forward(const at::Tensor& ids, const MaskRow& keep);
+  at::Tensor Forward(const TokenBatch& batch, const MaskRow& keep);
 
   // Forward pass and loss (LossSum / `count`) of a batch with everything kept, for walking
   // backward.
-  virtual std::unique_ptr<BackwardWalk> Walk(const at::Tensor& ids, const at::Tensor& targets,
+  virtual std::unique_ptr<BackwardWalk> Walk(const TokenBatch& batch, const at::Tensor& targets,
                                              double count) = 0;
 
   // Sum of the cross-entropies of the supervised positions, fp32 scalar. targets: [batch, sequence]

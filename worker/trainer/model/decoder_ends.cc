@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "core/base/check.h"
 #include "worker/trainer/model/elementwise.h"
@@ -94,10 +95,11 @@ std::vector<UnitMask> UnitMasks(const ForwardMasks& masks, int64_t batch,
     UnitMask& mask = list[unit];
     if (!masks.cotangent_scales.empty()) mask.cotangent_scale = masks.cotangent_scales[unit];
     if (masks.rows.empty()) continue;
-    const std::vector<int64_t> kept = KeptSequences(masks.rows, unit, batch);
+    std::vector<int64_t> kept = KeptSequences(masks.rows, unit, batch);
     if (static_cast<int64_t>(kept.size()) == batch) continue;
     mask.kept = kept.empty() ? UnitMask::Kept::kNone : UnitMask::Kept::kSome;
-    if (!kept.empty()) mask.sequences = at::tensor(kept, at::kLong).to(parts.device);
+    if (!kept.empty()) mask.index = at::tensor(kept, at::kLong).to(parts.device);
+    mask.sequences = std::move(kept);
   }
   return list;
 }

@@ -22,7 +22,8 @@ std::vector<double> NormsUnder(Decoder& model, const StepBatch& batch, const Mas
   std::vector<at::Tensor> sums(leaves.size());
   const auto count = static_cast<double>(std::max<int64_t>(1, batch.supervised_tokens));
   for (const MicroBatch& micro : batch.micro_batches) {
-    const at::Tensor loss = model.LossSum(model.Forward(micro.ids, keep), micro.targets) / count;
+    const at::Tensor loss =
+        model.LossSum(model.Forward(micro.tokens(), keep), micro.targets) / count;
     if (!loss.requires_grad()) continue;
     const auto gradients = torch::autograd::grad({loss}, leaves, /*grad_outputs=*/{},
                                                  /*retain_graph=*/false, /*create_graph=*/false,

@@ -41,7 +41,7 @@ class SuffixMeasure {
     Gradients sums(tensors());
     for (const MicroBatch& micro : batch_.micro_batches) {
       WalkedBatch& walked = batches_.emplace_back();
-      walked.walk = model_.Walk(micro.ids, micro.targets, count);
+      walked.walk = model_.Walk(micro.tokens(), micro.targets, count);
       norms_.unit_forwards += all_units();
       walked.top.resize(tensors());
       at::Tensor cotangent = walked.walk->Top(walked.top);

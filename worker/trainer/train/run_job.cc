@@ -77,7 +77,7 @@ absl::Status RunJobOrThrow(CoordinatorLink& link) {
                           assignment.world_size, assignment.device, dataset.samples.size(),
                           model->trainable().size()));
   ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer,
-                   Trainer::Make(&link, model.get(), dataset.samples, group.get()));
+                   Trainer::Make(&link, model.get(), dataset, group.get()));
   RETURN_IF_ERROR(trainer->Run());
   ASSIGN_OR_RETURN(const std::vector<std::string> files, WriteResult(assignment, *model));
   // Nobody leaves while a peer may still be reading from it.

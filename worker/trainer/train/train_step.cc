@@ -43,7 +43,8 @@ absl::StatusOr<StepOutcome> TrainStep::MakeOrThrow(int64_t step) {
     const ForwardMasks masks = MasksOf(step, rows, micro_step);
     parts_.model->SeedDropout(DropoutSeed(step, static_cast<int>(micro_step)));
     const at::Tensor loss =
-        parts_.model->LossSum(parts_.model->ForwardGroups(micro.ids, masks), micro.targets) / count;
+        parts_.model->LossSum(parts_.model->ForwardGroups(micro.tokens(), masks), micro.targets) /
+        count;
     loss_of_rank += loss.detach();
     timer.Mark(Phase::kForward);
     // Later micro-steps still add to gradients; the last one makes them final.

@@ -52,24 +52,24 @@ std::string StepLine(const StepReport& r, int64_t total_steps) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Make(CoordinatorLink* link, Decoder* model,
-                                                       const std::vector<data::Sample>& samples,
+                                                       const data::TokenizedDataset& dataset,
                                                        ProcessGroup* group) {
   const Assignment& assignment = link->assignment();
   RETURN_IF_ERROR(CheckRanks(assignment));
   ASSIGN_OR_RETURN(LayerTable table, BuildLayerTable(model->config().shape, assignment.spec,
                                                      assignment.spec.dataset.max_length));
-  const int64_t steps = TotalSteps(assignment.spec, static_cast<int64_t>(samples.size()));
+  const int64_t steps = TotalSteps(assignment.spec, static_cast<int64_t>(dataset.rows.size()));
   ASSIGN_OR_RETURN(const LearningRateSchedule schedule,
                    LearningRateSchedule::Make(assignment.spec.training, steps));
   return std::unique_ptr<Trainer>(
-      new Trainer(link, model, samples, group, std::move(table), schedule));
+      new Trainer(link, model, dataset, group, std::move(table), schedule));
 }
 
-Trainer::Trainer(CoordinatorLink* link, Decoder* model, const std::vector<data::Sample>& samples,
+Trainer::Trainer(CoordinatorLink* link, Decoder* model, const data::TokenizedDataset& dataset,
                  ProcessGroup* group, LayerTable table, const LearningRateSchedule& schedule)
-    : total_steps_(TotalSteps(link->assignment().spec, static_cast<int64_t>(samples.size()))),
+    : total_steps_(TotalSteps(link->assignment().spec, static_cast<int64_t>(dataset.rows.size()))),
       stages_(PlanStages(link->assignment().spec, total_steps_)),
-      batches_(samples, link->assignment().spec.training, link->assignment().rank,
+      batches_(dataset, link->assignment().spec.training, link->assignment().rank,
                link->assignment().world_size, c10::Device(link->assignment().device)),
       plans_(link->assignment().spec, group, link),
       reducer_(model->trainable(), group),

@@ -34,7 +34,7 @@ class Trainer {
   // `group` is null for a single rank. What is passed must outlive the trainer. INVALID_ARGUMENT
   // for a spec that does not fit the model or the number of ranks.
   static absl::StatusOr<std::unique_ptr<Trainer>> Make(CoordinatorLink* link, Decoder* model,
-                                                       const std::vector<data::Sample>& samples,
+                                                       const data::TokenizedDataset& dataset,
                                                        ProcessGroup* group);
 
   // All of it. CANCELLED if it was asked to stop before the last step.
@@ -49,7 +49,7 @@ class Trainer {
   const AdamW& optimizer() const { return optimizer_; }
 
  private:
-  Trainer(CoordinatorLink* link, Decoder* model, const std::vector<data::Sample>& samples,
+  Trainer(CoordinatorLink* link, Decoder* model, const data::TokenizedDataset& dataset,
           ProcessGroup* group, LayerTable table, const LearningRateSchedule& schedule);
 
   absl::Status GoOnFrom(const std::string& checkpoint_dir);

@@ -48,6 +48,15 @@ TEST(ValidateJobSpecTest, ChecksTheSettingsOfEveryMethod) {
               ElementsAre(Breaks("lora.rank_pattern", "found 4.5, legal is a whole number")));
 }
 
+TEST(ValidateJobSpecTest, RefusesPackingWithVirtualTokens) {
+  JobSpec spec = LegalSpec();
+  spec.dataset.packing = true;
+  EXPECT_THAT(ValidateJobSpec(spec), IsEmpty());
+  spec.method = "prompt_tuning";
+  EXPECT_THAT(ValidateJobSpec(spec),
+              ElementsAre(Breaks("dataset.packing", "found true with method prompt_tuning")));
+}
+
 TEST(ValidateJobSpecTest, FindsAllViolationsAtOnce) {
   JobSpec spec = LegalSpec();
   spec.model = "";

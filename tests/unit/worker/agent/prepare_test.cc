@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "absl/strings/str_cat.h"
 #include "proto/support/job_spec_proto.h"
 #include "tests/support/test_data.h"
 #include "tests/unit/worker/agent/temp_folder.h"
@@ -56,6 +57,20 @@ TEST_F(PrepareTest, RefusesFewerSamplesThanOneBatch) {
   EXPECT_EQ(Check(dropbp::testing::TinyDataset(9)).error(),
             "training.global_batch_size: found 16, legal is at most the number of samples in the "
             "dataset, 9");
+}
+
+TEST_F(PrepareTest, CountsRowsWhereSamplesArePacked) {
+  spec_.dataset.packing = true;
+  const v1::PrepareResult result = Check(dropbp::testing::TinyDataset(64));
+  EXPECT_EQ(result.error(), "");
+  EXPECT_EQ(result.dataset_report().samples(), 64);
+  EXPECT_GT(result.dataset_report().rows(), 0);
+  EXPECT_LT(result.dataset_report().rows(), 40);
+  spec_.training.global_batch_size = 40;
+  EXPECT_EQ(Check(dropbp::testing::TinyDataset(64)).error(),
+            absl::StrCat("training.global_batch_size: found 40, legal is at most the number of "
+                         "rows that samples are packed into, ",
+                         result.dataset_report().rows()));
 }
 
 TEST_F(PrepareTest, NamesTheLineOfBrokenData) {

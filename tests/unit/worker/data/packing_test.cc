@@ -32,7 +32,7 @@ TEST(PackRowsTest, HoldsEverySampleOnceAndNoRowIsTooLong) {
   for (int64_t& length : lengths) length = 1 + random.Below(512);
   const auto rows = PackRows(lengths, 512);
   std::vector<int64_t> seen;
-  for (const std::vector<int64_t>& row : rows) {
+  for (const Row& row : rows) {
     int64_t tokens = 0;
     for (const int64_t sample : row) tokens += lengths[sample];
     EXPECT_LE(tokens, 512);
@@ -45,6 +45,21 @@ TEST(PackRowsTest, HoldsEverySampleOnceAndNoRowIsTooLong) {
   // Best fit keeps padding below a few per cent on such lengths.
   const int64_t tokens = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
   EXPECT_GT(static_cast<double>(tokens), 0.97 * 512 * static_cast<double>(rows.size()));
+}
+
+TEST(MakeRowsTest, PacksOnlyIfAsked) {
+  TokenizedDataset dataset;
+  dataset.samples.resize(3);
+  for (size_t i = 0; i < 3; ++i) dataset.samples[i].ids.resize(3 + i);
+  DatasetSpec spec;
+  spec.max_length = 8;
+  MakeRows(spec, dataset);
+  EXPECT_THAT(dataset.rows, ElementsAre(Row{0}, Row{1}, Row{2}));
+  EXPECT_EQ(dataset.report.rows, 0);
+  spec.packing = true;
+  MakeRows(spec, dataset);
+  EXPECT_THAT(dataset.rows, ElementsAre(Row{0, 2}, Row{1}));
+  EXPECT_EQ(dataset.report.rows, 2);
 }
 
 }  // namespace

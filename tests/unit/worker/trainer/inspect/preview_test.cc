@@ -60,6 +60,12 @@ TEST_F(PreviewTest, FollowsTheJobAndTheCommandLine) {
   EXPECT_THAT(result.out, testing::Not(HasSubstr("line 3")));
 }
 
+TEST_F(PreviewTest, TellsHowManyRowsSamplesArePackedInto) {
+  job_ = folder_.Write("job.yaml", "model: m\ndataset:\n  packing: true\n  max_length: 13\n");
+  const std::string csv = folder_.Write("d.csv", "text\nhello\nworld\nagain\n");
+  EXPECT_THAT(Preview({"--data", csv}).out, HasSubstr("packed into 2 rows, 1.5 samples each"));
+}
+
 TEST_F(PreviewTest, TellsWhatIsWrong) {
   folder_.Write("data.jsonl", "{\"messages\": []}");
   const RunResult result = Preview({});

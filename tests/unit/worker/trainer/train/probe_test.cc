@@ -21,8 +21,8 @@ JobSpec QuadraticSpec() {
   return spec;
 }
 
-StepBatch ProbeBatch(const JobSpec& spec, const std::vector<data::Sample>& samples) {
-  return BatchLoader(samples, spec.training, 0, 1, at::kCPU).LoadProbe(2, 4);
+StepBatch ProbeBatch(const JobSpec& spec, const data::TokenizedDataset& dataset) {
+  return BatchLoader(dataset, spec.training, 0, 1, at::kCPU).LoadProbe(2, 4);
 }
 
 class ProbeMeasureTest : public ::testing::TestWithParam<ProbeMeasure> {};
@@ -32,12 +32,12 @@ TEST_P(ProbeMeasureTest, LeavesNoTrace) {
   JobSpec spec = TinySpec();
   spec.lora.dropout = 0.2;
   spec.dropbp.drop_rate = 0.5;
-  const auto samples = TinySamples();
+  const auto dataset = TinyDataset(spec);
   const auto plain = TrainTiny(spec, 1);
   const auto probed = TrainTiny(spec, 1, [&](TinyRank& rank, ProcessGroup*) {
     if (rank.trainer->next_step() != 3) return;
     const auto report =
-        ProbeSensitivity(*rank.model, ProbeBatch(spec, samples), 3, GetParam(), nullptr);
+        ProbeSensitivity(*rank.model, ProbeBatch(spec, dataset), 3, GetParam(), nullptr);
     ASSERT_TRUE(report.ok()) << report.status();
     for (const auto& parameter : rank.model->trainable())
       EXPECT_FALSE(parameter.value.grad().defined());
@@ -47,7 +47,7 @@ TEST_P(ProbeMeasureTest, LeavesNoTrace) {
 
 TEST_P(ProbeMeasureTest, KeepsGradientsThatWereThereAndTheGenerator) {
   const JobSpec spec = TinySpec();
-  const auto samples = TinySamples();
+  const auto dataset = TinyDataset(spec);
   const auto model = TinyModel(spec);
   for (const auto& parameter : model->trainable()) {
     at::Tensor(parameter.value).mutable_grad() = at::ones(parameter.value.sizes());
@@ -55,7 +55,7 @@ TEST_P(ProbeMeasureTest, KeepsGradientsThatWereThereAndTheGenerator) {
   at::manual_seed(5);
   const at::Tensor expected = at::rand({4});
   at::manual_seed(5);
-  GetParam()(*model, ProbeBatch(spec, samples), {0, 3});
+  GetParam()(*model, ProbeBatch(spec, dataset), {0, 3});
   EXPECT_TRUE(at::equal(at::rand({4}), expected));
   for (const auto& parameter : model->trainable()) {
     EXPECT_TRUE(at::equal(parameter.value.grad(), at::ones(parameter.value.sizes())));
@@ -71,18 +71,20 @@ INSTANTIATE_TEST_SUITE_P(Measures, ProbeMeasureTest,
 
 // Two micro-batches, so that gradients are summed; full fine-tuning has tensors below, above and
 // beside the units, one of them (the tied head) in two places.
-void ExpectSuffixesToEqualTheDefinition(const hf::ModelConfig& config) {
+void ExpectSuffixesToEqualTheDefinition(const hf::ModelConfig& config, bool packing = false) {
   at::set_num_threads(1);
   for (const char* method : {"lora", "qlora", "ia3", "prompt_tuning", "full"}) {
     for (const char* dtype : {"fp32", "bf16"}) {
       JobSpec spec = TinySpec();
       spec.method = method;
+      spec.dataset.packing = packing;
+      if (packing && spec.method == "prompt_tuning") continue;
       spec.dtype = dtype;
       spec.lora.use_dora = spec.method == "qlora";
       spec.prompt_tuning.num_virtual_tokens = 3;
-      const auto samples = TinySamples();
+      const auto dataset = TinyDataset(spec);
       const auto model = TinyModel(spec, config);
-      const StepBatch batch = ProbeBatch(spec, samples);
+      const StepBatch batch = ProbeBatch(spec, dataset);
       ASSERT_THAT(batch.micro_batches, SizeIs(2));
       const std::vector<int> units = {0, 1, 2, 3, 4, 5};
       const ProbeNorms expected = MeasureByDefinition(*model, batch, units);
@@ -103,11 +105,16 @@ TEST(ProbeTest, SuffixesEqualTheDefinitionBitForBitWithAFractionOfTheWork) {
 
 TEST(ProbeTest, TheyDoSoForGemmaToo) { ExpectSuffixesToEqualTheDefinition(TinyGemmaConfig()); }
 
+TEST(ProbeTest, TheyDoSoOnPackedRows) {
+  ExpectSuffixesToEqualTheDefinition(TinyConfig(), /*packing=*/true);
+  ExpectSuffixesToEqualTheDefinition(TinyGemmaConfig(), /*packing=*/true);
+}
+
 TEST(ProbeTest, DroppingAUnitLeavesGradientsAboveItAndEndsItsOwn) {
   const JobSpec spec = TinySpec();
-  const auto samples = TinySamples();
+  const auto dataset = TinyDataset(spec);
   const auto model = TinyModel(spec);
-  const ProbeNorms norms = MeasureByDefinition(*model, ProbeBatch(spec, samples), {2});
+  const ProbeNorms norms = MeasureByDefinition(*model, ProbeBatch(spec, dataset), {2});
   for (size_t i = 0; i < norms.base.size(); ++i) {
     const int unit = model->trainable()[i].unit;
     EXPECT_GT(norms.base[i], 0);

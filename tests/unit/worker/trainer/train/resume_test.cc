@@ -116,15 +116,17 @@ void ExpectSameFrom(int64_t step, const TinyRank& undisturbed, const TinyRank& r
 struct ResumeCase {
   const char* method;
   int world_size;
+  bool packing = false;
 };
 
 class ResumeAtEveryStepTest : public ResumeTest,
                               public ::testing::WithParamInterface<ResumeCase> {};
 
 TEST_P(ResumeAtEveryStepTest, GoesOnBitForBit) {
-  const auto [method, world_size] = GetParam();
+  const auto [method, world_size, packing] = GetParam();
   JobSpec spec = DroppingSpec();
   spec.method = method;
+  spec.dataset.packing = packing;
   const std::vector<TinyRank> undisturbed = TrainTiny(spec, world_size);
   spec.checkpoint.every_steps = 1;
   const std::vector<TinyRank> saved = Train(spec, world_size);
@@ -141,9 +143,12 @@ TEST_P(ResumeAtEveryStepTest, GoesOnBitForBit) {
 
 INSTANTIATE_TEST_SUITE_P(Methods, ResumeAtEveryStepTest,
                          ::testing::Values(ResumeCase{"lora", 1}, ResumeCase{"lora", 2},
-                                           ResumeCase{"full", 1}, ResumeCase{"full", 2}),
+                                           ResumeCase{"full", 1}, ResumeCase{"full", 2},
+                                           ResumeCase{"lora", 2, true},
+                                           ResumeCase{"full", 1, true}),
                          [](const auto& info) {
-                           return absl::StrCat(info.param.method, info.param.world_size);
+                           return absl::StrCat(info.param.method, info.param.world_size,
+                                               info.param.packing ? "packed" : "");
                          });
 
 TEST_F(ResumeTest, ResumedTwiceIsStillTheSame) {

@@ -6,6 +6,7 @@
 #include "core/base/fnv.h"
 #include "core/base/philox.h"
 #include "tests/unit/worker/trainer/collective/run_ranks.h"
+#include "worker/data/packing.h"
 #include "worker/trainer/model/adapter_config.h"
 
 namespace dropbp::trainer {
@@ -72,6 +73,13 @@ std::vector<data::Sample> TinySamples(int count) {
   return samples;
 }
 
+data::TokenizedDataset TinyDataset(const JobSpec& spec) {
+  data::TokenizedDataset dataset;
+  dataset.samples = TinySamples();
+  data::MakeRows(spec.dataset, dataset);
+  return dataset;
+}
+
 std::unique_ptr<Decoder> TinyModel(const JobSpec& spec, const hf::ModelConfig& config) {
   auto model = Decoder::Random(config, OptionsFor(spec, "cpu"));
   if (!model.ok()) ADD_FAILURE() << model.status();
@@ -133,7 +141,7 @@ std::vector<TinyRank> TrainTiny(JobSpec spec, int world_size,
                                 std::vector<absl::Status>* statuses,
                                 const std::function<void(Assignment&)>& edit) {
   spec.resources.ranks = world_size;
-  const std::vector<data::Sample> samples = TinySamples();
+  const data::TokenizedDataset dataset = TinyDataset(spec);
   std::vector<TinyRank> ranks(world_size);
   std::vector<absl::Status> ends(world_size);
   RunRanks(world_size, [&](int r, ProcessGroup* group) {
@@ -143,7 +151,7 @@ std::vector<TinyRank> TrainTiny(JobSpec spec, int world_size,
     if (edit) edit(assignment);
     rank.link = std::make_unique<MemoryLink>(assignment, nullptr);
     rank.model = TinyModel(spec);
-    auto trainer = Trainer::Make(rank.link.get(), rank.model.get(), samples, group);
+    auto trainer = Trainer::Make(rank.link.get(), rank.model.get(), dataset, group);
     ASSERT_TRUE(trainer.ok()) << trainer.status();
     rank.trainer = *std::move(trainer);
     ends[r] = RunSteps(rank, group, before_step);

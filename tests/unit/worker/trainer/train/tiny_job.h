@@ -28,6 +28,8 @@ JobSpec TinySpec();
 
 // Random samples of 5 to 12 tokens, the second half of each supervised.
 std::vector<data::Sample> TinySamples(int count = 40);
+// The same as the data of a job, in rows as it says.
+data::TokenizedDataset TinyDataset(const JobSpec& spec = TinySpec());
 
 // The same random weights and adapters for the same spec. LoRA's B matrices are made nonzero, so
 // that every gradient is.

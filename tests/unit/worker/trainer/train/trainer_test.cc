@@ -234,6 +234,26 @@ TEST(TrainerTest, TheUnbiasedEstimatorChangesGradientsAndNotTheLoss) {
   EXPECT_EQ(unbiased[0].link->steps[0].loss, paper[0].link->steps[0].loss);
 }
 
+// A step's sequences are rows then: so are an epoch's, and what a mask keeps.
+TEST(TrainerTest, PackedRowsAreWhatStepsAndEpochsCountAndPlansHoldForThem) {
+  JobSpec spec = DropSpec(0.5, "balanced");
+  spec.dataset.packing = true;
+  spec.training.steps = 0;
+  spec.training.epochs = 2;
+  const data::TokenizedDataset dataset = TinyDataset(spec);
+  const auto rows = static_cast<int64_t>(dataset.rows.size());
+  ASSERT_LT(rows, 30);
+  const auto ranks = TrainTiny(spec, 2);
+  EXPECT_EQ(ranks[0].trainer->total_steps(), (2 * rows + 7) / 8);
+  EXPECT_EQ(ranks[0].weight_hashes, ranks[1].weight_hashes);
+  EXPECT_EQ(TrainTiny(spec, 2)[0].weight_hashes, ranks[0].weight_hashes) << "deterministic";
+  for (const StepReport& report : ranks[1].link->steps) {
+    EXPECT_NEAR(
+        report.backward_flops_saved / (report.backward_flops_done + report.backward_flops_saved),
+        ranks[1].link->plans[0].planned, 1e-12);
+  }
+}
+
 TEST(TrainerTest, AScheduleTakesTheTargetThroughItsStages) {
   JobSpec spec = DropSpec(0.6, "balanced");
   spec.training.steps = 20;
@@ -304,10 +324,10 @@ TEST(TrainerTest, ThreeNonFiniteStepsInARowEndTheJobAndChangeNothing) {
 TEST(TrainerTest, ASpecForAnotherNumberOfRanksIsRefused) {
   JobSpec spec = TinySpec();
   spec.training.micro_batch_size = 3;
-  const auto samples = TinySamples();
+  const auto dataset = TinyDataset();
   const auto model = TinyModel(spec);
   MemoryLink link(AssignmentOf(0, 1, spec), nullptr);
-  const auto trainer = Trainer::Make(&link, model.get(), samples, nullptr);
+  const auto trainer = Trainer::Make(&link, model.get(), dataset, nullptr);
   EXPECT_EQ(trainer.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(trainer.status().message()),
               HasSubstr("training.global_batch_size: found 8"));
