@@ -22,10 +22,11 @@ namespace {
 
 class PartsDecoder : public Decoder {
  public:
-  PartsDecoder(DecoderParts parts, uint64_t seed)
+  PartsDecoder(DecoderParts parts, const DecoderOptions& options)
       : parts_(std::move(parts)),
+        checkpointing_(options.activation_checkpointing),
         dropout_(at::globalContext().defaultGenerator(parts_.device).clone()) {
-    dropout_.set_current_seed(seed);
+    dropout_.set_current_seed(options.seed);
     for (const hf::RopeConfig& rope : parts_.config.ropes)
       ropes_.emplace_back(rope, parts_.config.shape.head_dim, parts_.device);
   }
@@ -100,6 +101,7 @@ class PartsDecoder : public Decoder {
     context.sequence = ids.size(1);
     for (RopeTable& rope : ropes_) context.angles.push_back(rope.First(context.sequence));
     context.dropout = training_ ? &dropout_ : nullptr;
+    context.checkpointing = checkpointing_;
     return context;
   }
 
@@ -113,6 +115,7 @@ class PartsDecoder : public Decoder {
   }
 
   DecoderParts parts_;
+  const bool checkpointing_;
   std::vector<RopeTable> ropes_;
   at::Generator dropout_;
   bool training_ = false;
@@ -124,7 +127,7 @@ absl::StatusOr<std::unique_ptr<Decoder>> Make(const hf::ModelConfig& config,
   KeepFreedMemory();
   try {
     ASSIGN_OR_RETURN(DecoderParts parts, BuildDecoder(config, options, weights));
-    return std::make_unique<PartsDecoder>(std::move(parts), options.seed);
+    return std::make_unique<PartsDecoder>(std::move(parts), options);
   } catch (const c10::Error& error) {
     return absl::ResourceExhaustedError(error.what_without_backtrace());
   }
