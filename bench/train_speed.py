@@ -7,7 +7,7 @@ Columns: `limit` is the gain over drop rate 0 that counting FLOPs allows, `of li
 `held MiB` is what forward leaves for backward, `of rate 0` its share of that of rate 0 (1 - dropped, if memory follows
 the drop rate). `x LoRA` is QLoRA beside LoRA at the same drop rate. `step MiB` is the most that tensors of a step take
 beyond the model's state, `law` what it would be with step MiB of rate 0 - dropped * held MiB of rate 0. `peak MiB` is the
-resident set (allocated memory on a GPU)."""
+resident set (allocated memory on a GPU). A name that ends in `ac` is of activation checkpointing; limit and law do not count that."""
 import argparse
 import json
 import os
@@ -64,8 +64,11 @@ def commands(args):
         yield "peft", [args.python, os.path.join(ROOT, "bench", "peft_train.py"), *shared]
     for method in methods:
         for rate in args.drop_rates.split(","):
-            yield f"{method} {rate}", [os.path.join(args.bin_dir, "train_steps"), *shared, "--method", method,
-                                       "--mask-groups", str(args.mask_groups), "--drop-rate", rate]
+            command = [os.path.join(args.bin_dir, "train_steps"), *shared, "--method", method,
+                       "--mask-groups", str(args.mask_groups), "--drop-rate", rate]
+            yield f"{method} {rate}", command
+            if args.activation_checkpointing:
+                yield f"{method} {rate} ac", [*command, "--activation-checkpointing"]
 
 
 def measure(trainers, warmup, rounds):
@@ -112,10 +115,12 @@ def compare(results):
 
 def compare_with_rate_0(result, base):
     result["gain"] = result["tokens_per_second"] / base["tokens_per_second"]
+    result["held_share"] = result["held_mib"] / base["held_mib"]
+    if result["name"].endswith(" ac"):
+        return
     # How much of the possible gain was reached.
     if result["speed_limit"] > 1:
         result["share_of_limit"] = result["gain"] / result["speed_limit"]
-    result["held_share"] = result["held_mib"] / base["held_mib"]
     result["step_peak_law_mib"] = base["step_peak_mib"] - result["planned_drop_rate"] * base["held_mib"]
 
 
@@ -161,6 +166,7 @@ def main():
     parser.add_argument("--drop-rates", default="0,.5,.75,.875")
     parser.add_argument("--mask-groups", type=int, default=0,
                         help="groups of sequences with masks of their own; 0: as a job would choose")
+    parser.add_argument("--activation-checkpointing", action="store_true", help="each of these with it as well")
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--no-peft", action="store_true")

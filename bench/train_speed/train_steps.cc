@@ -35,6 +35,7 @@ struct Flags {
   int64_t sequence = 256;
   int64_t mask_groups = 0;
   double drop_rate = 0;
+  bool activation_checkpointing = false;
   double supervised = 1;  // share of each sequence, at its end
 };
 
@@ -80,6 +81,7 @@ JobSpec BenchSpec(const Flags& flags) {
   spec.dtype = flags.dtype;
   spec.training.global_batch_size = flags.batch;
   spec.training.micro_batch_size = flags.batch;
+  spec.training.activation_checkpointing = flags.activation_checkpointing;
   spec.dropbp.drop_rate = flags.drop_rate;
   spec.dropbp.mask_groups = flags.mask_groups;
   return spec;
@@ -218,6 +220,7 @@ int main(int argc, char** argv) {
   app.add_option("--drop-rate", flags.drop_rate);
   app.add_option("--mask-groups", flags.mask_groups,
                  "Groups of sequences with masks of their own; 0: as a job would choose");
+  app.add_flag("--activation-checkpointing", flags.activation_checkpointing);
   app.add_option("--supervised", flags.supervised, "Share of each sequence that carries loss");
   CLI11_PARSE(app, argc, argv);
   const absl::Status status = dropbp::trainer::Serve(flags);

@@ -105,13 +105,43 @@ int64_t WeightBytes(const Inputs& in) {
   return shape.layers * copied * dtype_bytes;
 }
 
+// With activation checkpointing, bytes by token: what a kept unit keeps, and what comes on top of
+// it during its backward pass.
+struct CheckpointedBytes {
+  int64_t input = 0;
+  int64_t rest = 0;  // of the unit that needs most
+};
+
+CheckpointedBytes Checkpointed(const Inputs& in) {
+  CheckpointedBytes bytes{.input = in.shape.hidden_size * in.site.dtype_bytes};
+  for (const Unit& unit : in.table.units)
+    bytes.rest = std::max(bytes.rest, KeptBytes(unit, in) - bytes.input);
+  return bytes;
+}
+
+double CheckpointedBytesByToken(const Inputs& in, const DropPlan& plan, bool all) {
+  const CheckpointedBytes bytes = Checkpointed(in);
+  const int groups = MaskGroups(in.spec);
+  double units = 0;
+  for (size_t unit = 0; unit < in.table.units.size(); ++unit)
+    units += all ? 1 : LiveProbability(plan, unit, groups);
+  // Of the groups that keep the unit, where not all do.
+  const double selected = plan.target > 0 ? 1 - 1.0 / groups : 0;
+  return units * static_cast<double>(bytes.input) + static_cast<double>(bytes.rest) +
+         selected * static_cast<double>(bytes.input + bytes.rest);
+}
+
 int64_t ActivationBytes(const Inputs& in, const DropPlan& plan) {
   double by_token = 0;
   // A micro-batch with one nested row may keep all layers; several rows keep the mean between them.
   const bool all = plan.nested() && plan.block.groups == 1 && plan.target > 0;
-  for (size_t unit = 0; unit < in.table.units.size(); ++unit) {
-    by_token += (all ? 1 : 1 - plan.DropRate(unit)) *
-                static_cast<double>(KeptBytes(in.table.units[unit], in));
+  if (in.spec.training.activation_checkpointing) {
+    by_token = CheckpointedBytesByToken(in, plan, all);
+  } else {
+    for (size_t unit = 0; unit < in.table.units.size(); ++unit) {
+      by_token += (all ? 1 : 1 - plan.DropRate(unit)) *
+                  static_cast<double>(KeptBytes(in.table.units[unit], in));
+    }
   }
   return std::llround(by_token * static_cast<double>(in.Tokens(in.spec.training.micro_batch_size)));
 }
@@ -134,13 +164,19 @@ int64_t HeadBytes(const Inputs& in) {
 int64_t ProbeBytes(const Inputs& in) {
   const JobSpec& spec = in.spec;
   if (!NeedsSensitivities(spec)) return 0;
-  int64_t by_token = 0;
-  for (const Unit& unit : in.table.units) by_token += KeptBytes(unit, in);
   const auto units = static_cast<int64_t>(in.table.units.size());
   const int64_t own_units = (units + spec.resources.ranks - 1) / spec.resources.ranks;
-  by_token += own_units * in.shape.hidden_size * in.site.dtype_bytes;
-  return in.Tokens(spec.dropbp.probe_samples) * by_token +
-         2 * kFloatBytes * in.table.TrainableElements();
+  int64_t by_token = own_units * in.shape.hidden_size * in.site.dtype_bytes;
+  int64_t once = 2 * kFloatBytes * in.table.TrainableElements();
+  if (spec.training.activation_checkpointing) {
+    const CheckpointedBytes bytes = Checkpointed(in);
+    by_token += units * bytes.input;
+    once +=
+        bytes.rest * in.Tokens(std::min(spec.dropbp.probe_samples, spec.training.micro_batch_size));
+  } else {
+    for (const Unit& unit : in.table.units) by_token += KeptBytes(unit, in);
+  }
+  return in.Tokens(spec.dropbp.probe_samples) * by_token + once;
 }
 
 }  // namespace

@@ -41,13 +41,17 @@ struct ComputeSite {
 // - with LoRA dropout, a mask as large as the input of each adapted group of modules (B);
 // - a dropped unit: nothing. Every row keeps the same number of units of a stratum, so the sum is
 //   the same in every step: N times the sum over units of (1 - p_u) times the unit's bytes.
+// With activation checkpointing a unit that some group of the micro-batch keeps holds x alone, of
+// all sequences. What else stands above exists of one unit at a time, the largest counts: of all
+// sequences, and where several groups drop, once more of those that keep the unit (at most all but
+// one group), x included.
 // A trained head has its fp32 gradient twice while the backward pass begins.
-// A probe keeps, of probe_samples sequences at drop rate 0, what a step keeps of a micro-batch; the
-// cotangents of this rank's units; and two sets of fp32 gradients.
-// Gradients of one micro-step grow while its activations go, so peak = weights + trainable +
-// optimizer + head + max(activations, gradients); with several micro-steps the gradients of earlier
-// ones are there as well: activations + gradients. Where a probe keeps more than that, it counts.
-// `table` and `plan` are the job's.
+// A probe keeps, of probe_samples sequences at drop rate 0, what a step keeps of its micro-batch;
+// the cotangents of this rank's units; and two sets of fp32 gradients. Gradients of one micro-step
+// grow while its activations go, so peak = weights + trainable + optimizer + head +
+// max(activations, gradients); with several micro-steps the gradients of earlier ones are there as
+// well: activations + gradients. Where a probe keeps more than that, it counts. `table` and `plan`
+// are the job's.
 MemoryEstimate EstimateMemory(const ModelShape& shape, const JobSpec& spec, const LayerTable& table,
                               const DropPlan& plan, const ComputeSite& site);
 

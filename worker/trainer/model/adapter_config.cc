@@ -234,6 +234,7 @@ DecoderOptions OptionsFor(const JobSpec& spec, const std::string& device) {
   options.method = spec.method;
   options.qlora = spec.qlora;
   options.seed = static_cast<uint64_t>(spec.training.seed);
+  options.activation_checkpointing = spec.training.activation_checkpointing;
   return options;
 }
 

@@ -2,11 +2,11 @@
 
 #include <ATen/ATen.h>
 
-#include <memory>
 #include <utility>
 
 #include "worker/trainer/model/elementwise.h"
 #include "worker/trainer/model/recorded.h"
+#include "worker/trainer/model/unit_record.h"
 
 namespace dropbp::trainer {
 namespace {
@@ -54,7 +54,7 @@ Branch::Branch(Norm norm, Norm post_norm, LinearGroup in, LinearGroup out)
       in_(std::move(in)),
       out_(std::move(out)) {}
 
-at::Tensor Branch::Forward(const at::Tensor& x, const ForwardContext& context, BranchTape* tape) {
+at::Tensor Branch::Mixed(const at::Tensor& x, const ForwardContext& context, BranchTape* tape) {
   RmsNormResult normed = norm_.Forward(x);
   const at::Tensor inner =
       in_.Forward(normed.y, context.dropout, tape != nullptr ? &tape->in : nullptr);
@@ -66,6 +66,11 @@ at::Tensor Branch::Forward(const at::Tensor& x, const ForwardContext& context, B
     tape->inverse_rms = normed.inverse_rms;
     tape->inner = inner;
   }
+  return mixed;
+}
+
+at::Tensor Branch::Forward(const at::Tensor& x, const ForwardContext& context, BranchTape* tape) {
+  const at::Tensor mixed = Mixed(x, context, tape);
   const at::Tensor out =
       out_.Forward(mixed, context.dropout, tape != nullptr ? &tape->out : nullptr);
   if (!post_norm_.defined()) return out;
@@ -75,6 +80,16 @@ at::Tensor Branch::Forward(const at::Tensor& x, const ForwardContext& context, B
     tape->post_inverse_rms = post.inverse_rms;
   }
   return post.y;
+}
+
+BranchTape Branch::Record(const at::Tensor& x, const ForwardContext& context) {
+  BranchTape tape;
+  if (post_norm_.defined()) {  // its gradient needs what enters it
+    Forward(x, context, &tape);
+  } else {
+    out_.Record(Mixed(x, context, &tape), context.dropout, tape.out);
+  }
+  return tape;
 }
 
 std::vector<at::Tensor> Branch::Backward(const BranchTape& tape, const at::Tensor& dy,
@@ -141,21 +156,21 @@ at::Tensor ResidualUnit(Branch& branch, const at::Tensor& x, const ForwardContex
   std::vector<at::Tensor> inputs = {x};
   for (at::Tensor& parameter : branch.parameters()) inputs.push_back(std::move(parameter));
   const bool record = mask.kept != UnitMask::Kept::kNone && AnyRequiresGrad(inputs);
-  const auto tape = record ? std::make_shared<BranchTape>() : nullptr;
+  UnitRecord unit;
   at::Tensor value;
   {
     at::NoGradGuard no_grad;
-    value = branch.Forward(x, context, tape.get());
     if (record) {
-      value.add_(x);
-      if (mask.kept == UnitMask::Kept::kSome) *tape = tape->Select(mask);
+      value = unit.Forward(branch, x, context, mask).add_(x);
+    } else {
+      value = branch.Forward(x, context, nullptr);
     }
   }
   // Outside the guard, so that the residual path itself is recorded.
   if (!record) return value.add_(x);
   return Recorded(value, inputs,
-                  [&branch, tape, mask](const at::Tensor& dy, const std::vector<bool>& needed) {
-                    return ResidualGrads(branch, *tape, mask, dy, needed[0]);
+                  [&branch, unit, mask](const at::Tensor& dy, const std::vector<bool>& needed) {
+                    return ResidualGrads(branch, *unit.Tape(), mask, dy, needed[0]);
                   });
 }
 

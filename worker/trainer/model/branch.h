@@ -26,6 +26,7 @@ struct ForwardContext {
   at::Tensor sequences;            // int64: of the angles' rows those of this batch; undefined: all
   const at::Generator* dropout = nullptr;  // null: no adapter dropout
   KvCache* cache = nullptr;                // generation only
+  bool checkpointing = false;              // recorded units keep their inputs only: UnitRecord
 };
 
 // Which sequences of a batch run a unit's backward pass.
@@ -68,6 +69,9 @@ class Branch {
   // for bit.
   at::Tensor Forward(const at::Tensor& x, const ForwardContext& context, BranchTape* tape);
 
+  // The tape alone: what Forward fills, without what only the value needs.
+  BranchTape Record(const at::Tensor& x, const ForwardContext& context);
+
   // Gradients of x (undefined unless `input_needed`) and of parameters(), in order.
   std::vector<at::Tensor> Backward(const BranchTape& tape, const at::Tensor& dy, bool input_needed);
 
@@ -87,6 +91,9 @@ class Branch {
   virtual std::vector<at::Tensor> MixParameters() const { return {}; }
 
  private:
+  // All but the second linear group and what follows it.
+  at::Tensor Mixed(const at::Tensor& x, const ForwardContext& context, BranchTape* tape);
+
   Norm norm_;
   Norm post_norm_;
   LinearGroup in_;

@@ -23,10 +23,11 @@ namespace {
 
 class PartsDecoder : public Decoder {
  public:
-  PartsDecoder(DecoderParts parts, uint64_t seed)
+  PartsDecoder(DecoderParts parts, const DecoderOptions& options)
       : parts_(std::move(parts)),
+        checkpointing_(options.activation_checkpointing),
         dropout_(at::globalContext().defaultGenerator(parts_.device).clone()) {
-    dropout_.set_current_seed(seed);
+    dropout_.set_current_seed(options.seed);
     for (const hf::RopeConfig& rope : parts_.config.ropes)
       ropes_.emplace_back(rope, parts_.config.shape.head_dim, parts_.device);
   }
@@ -104,6 +105,7 @@ class PartsDecoder : public Decoder {
     context.segments = segments;
     context.angles = AnglesOf(context);
     context.dropout = training_ ? &dropout_ : nullptr;
+    context.checkpointing = checkpointing_;
     return context;
   }
 
@@ -131,6 +133,7 @@ class PartsDecoder : public Decoder {
   }
 
   DecoderParts parts_;
+  const bool checkpointing_;
   std::vector<RopeTable> ropes_;
   at::Generator dropout_;
   bool training_ = false;
@@ -142,7 +145,7 @@ absl::StatusOr<std::unique_ptr<Decoder>> Make(const hf::ModelConfig& config,
   KeepFreedMemory();
   try {
     ASSIGN_OR_RETURN(DecoderParts parts, BuildDecoder(config, options, weights));
-    return std::make_unique<PartsDecoder>(std::move(parts), options.seed);
+    return std::make_unique<PartsDecoder>(std::move(parts), options);
   } catch (const c10::Error& error) {
     return absl::ResourceExhaustedError(error.what_without_backtrace());
   }

@@ -28,6 +28,9 @@ struct DecoderOptions {
   Ia3Spec ia3 = {};
   PromptTuningSpec prompt_tuning = {};
   uint64_t seed = 0;  // initial adapters
+  // Kept units keep their inputs only, and run forward again before their backward pass: the same
+  // gradients, bit for bit, in less memory and more time.
+  bool activation_checkpointing = false;
 };
 
 // A tensor that an optimizer updates, in place. `value` is an fp32 leaf with requires_grad.
@@ -58,8 +61,9 @@ struct ForwardMasks {
 };
 
 // A recorded forward pass through which one can walk backward many times, from any unit: what the
-// sensitivity probe needs. It holds the activations of all units. The same operations in the same
-// order as a backward pass, hence the same bits. Not thread-safe; the decoder outlives it.
+// sensitivity probe needs. It holds the activations of all units, or with activation checkpointing
+// their inputs. The same operations in the same order as a backward pass, hence the same bits. Not
+// thread-safe; the decoder outlives it.
 class BackwardWalk {
  public:
   // By index in Decoder::trainable(); undefined where no gradient went.

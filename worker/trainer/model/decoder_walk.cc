@@ -12,12 +12,12 @@ DecoderWalk::DecoderWalk(DecoderParts& parts, const at::Tensor& ids, const at::T
                          double count, const ForwardContext& context)
     : parts_(parts),
       embedded_(Embed(parts, WithPrompt(parts, ids, /*padding=*/{}))),
-      tapes_(parts.units.size()) {
+      records_(parts.units.size()) {
   {
     at::NoGradGuard no_grad;
     at::Tensor x = embedded_.detach();
     for (size_t unit = 0; unit < parts.units.size(); ++unit) {
-      x = parts.units[unit]->Forward(x, context, &tapes_[unit]).add_(x);
+      x = records_[unit].Forward(*parts.units[unit], x, context, UnitMask()).add_(x);
     }
     top_ = x;
   }
@@ -56,7 +56,7 @@ at::Tensor DecoderWalk::Through(int unit, const at::Tensor& dy, Gradients& gradi
   at::NoGradGuard no_grad;
   Branch& branch = *parts_.units[unit];
   const bool input_needed = unit > 0 || embedded_.requires_grad();
-  std::vector<at::Tensor> grads = branch.Backward(tapes_[unit], dy, input_needed);
+  std::vector<at::Tensor> grads = branch.Backward(*records_[unit].Tape(), dy, input_needed);
   const std::vector<at::Tensor> parameters = branch.parameters();
   for (size_t i = 0; i < parameters.size(); ++i) Add(parameters[i], grads[1 + i], gradients);
   return input_needed ? grads[0].add_(dy) : at::Tensor();

@@ -6,9 +6,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "worker/trainer/model/branch.h"
 #include "worker/trainer/model/decoder.h"
 #include "worker/trainer/model/decoder_parts.h"
+#include "worker/trainer/model/unit_record.h"
 
 namespace dropbp::trainer {
 
@@ -27,7 +27,7 @@ class DecoderWalk : public BackwardWalk {
 
   DecoderParts& parts_;
   at::Tensor embedded_;  // unit 0's input, with its graph if the embedding is trained
-  std::vector<BranchTape> tapes_;
+  std::vector<UnitRecord> records_;
   at::Tensor top_;                                    // the last unit's output, a leaf
   at::Tensor loss_;                                   // with the graph from top_ to it
   std::unordered_map<const void*, size_t> index_of_;  // of a leaf, in parts_.trainable

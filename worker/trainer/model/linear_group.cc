@@ -58,6 +58,15 @@ at::Tensor LinearGroup::Forward(const at::Tensor& x, const at::Generator* dropou
   return bias_last ? y.add_(bias_) : y;
 }
 
+void LinearGroup::Record(const at::Tensor& x, const at::Generator* dropout, LinearTape& tape) {
+  if (!factors_.empty()) {  // they act on the product
+    Forward(x, dropout, &tape);
+    return;
+  }
+  if (has_parameters()) ConvertLeaves();
+  if (!lora_.empty()) tape.lora = lora_.Down(x, dropout);
+}
+
 LinearGrads LinearGroup::Backward(const LinearTape& tape, const at::Tensor& x, const at::Tensor& dy,
                                   bool input_needed) const {
   std::vector<ModuleGrads> by_module(modules_.size());

@@ -40,6 +40,9 @@ class LinearGroup {
   // share the dropout mask.
   at::Tensor Forward(const at::Tensor& x, const at::Generator* dropout, LinearTape* tape);
 
+  // The tape alone: what Forward fills, without the product with W unless the tape needs it.
+  void Record(const at::Tensor& x, const at::Generator* dropout, LinearTape& tape);
+
   LinearGrads Backward(const LinearTape& tape, const at::Tensor& x, const at::Tensor& dy,
                        bool input_needed) const;
 

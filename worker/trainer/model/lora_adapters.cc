@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <optional>
+#include <utility>
 
 #include "worker/trainer/model/matmul.h"
 
@@ -45,20 +46,24 @@ int64_t LoraAdapters::RowOf(const LinearModule& module) const {
   return row;
 }
 
-void LoraAdapters::AddTo(at::Tensor& y, const at::Tensor& x, const at::Generator* generator,
-                         LoraTape* tape) const {
+LoraTape LoraAdapters::Down(const at::Tensor& x, const at::Generator* generator) const {
   const bool drop = generator != nullptr && dropout_ > 0;
   const at::Tensor mask = drop ? DropoutMask(x, dropout_, *generator) : at::Tensor();
-  const at::Tensor down = at::mm(drop ? x * mask : x, a_.t());
+  return {at::mm(drop ? x * mask : x, a_.t()), mask};
+}
+
+void LoraAdapters::AddTo(at::Tensor& y, const at::Tensor& x, const at::Generator* generator,
+                         LoraTape* tape) const {
+  LoraTape made = Down(x, generator);
   int64_t column = 0;
   for (size_t i = 0; i < modules_.size(); ++i) {
     const LinearModule& module = modules_[i];
     const int64_t rank = b_[i].size(1);
     y.narrow(1, module.offset, module.out)
-        .addmm_(down.narrow(1, column, rank), b_[i].t(), /*beta=*/1, module.scaling);
+        .addmm_(made.down.narrow(1, column, rank), b_[i].t(), /*beta=*/1, module.scaling);
     column += rank;
   }
-  if (tape != nullptr) *tape = {down, mask};
+  if (tape != nullptr) *tape = std::move(made);
 }
 
 std::vector<LoraGrads> LoraAdapters::Backward(const LoraTape& tape, const at::Tensor& x,

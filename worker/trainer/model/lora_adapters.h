@@ -40,8 +40,11 @@ class LoraAdapters {
   const at::Tensor& a() const { return a_; }
   int64_t RowOf(const LinearModule& module) const;
 
-  // x: [rows, in]; y: [rows, sum of out of the group]. Fills `tape` if not null. Modules share the
-  // dropout mask; `generator` null: no dropout.
+  // What they keep of x, [rows, in]. Modules share the dropout mask; `generator` null: no dropout.
+  LoraTape Down(const at::Tensor& x, const at::Generator* generator) const;
+
+  // Adds their outputs for x to y, [rows, sum of out of the group]. Fills `tape` with Down() of x
+  // if not null.
   void AddTo(at::Tensor& y, const at::Tensor& x, const at::Generator* generator,
              LoraTape* tape) const;
 

@@ -15,7 +15,8 @@ namespace dropbp::trainer {
 struct ProbeNorms {
   std::vector<double> base;                  // with nothing dropped
   std::vector<std::vector<double>> dropped;  // with only units[i] dropped, by i
-  // Work done, in passes of one micro-batch through one unit.
+  // Work done, in passes of one micro-batch through one unit; not those forward passes that
+  // activation checkpointing adds, one before each backward pass.
   int64_t unit_forwards = 0;
   int64_t unit_backwards = 0;
 };
@@ -35,7 +36,8 @@ ProbeNorms MeasureByDefinition(Decoder& model, const StepBatch& batch, absl::Spa
 // and the unit below receives the cotangent of u's output through the residual path alone. So one
 // backward pass that keeps the cotangents of the units' outputs, then for each u a backward pass of
 // the units below u. For all N units that is N forward and N (N + 1) / 2 backward passes through a
-// unit, against N (N + 1) and N^2. Activations of the whole probe batch are held meanwhile.
+// unit, against N (N + 1) and N^2. Activations of the whole probe batch are held meanwhile,
+// or with activation checkpointing the units' inputs.
 ProbeNorms MeasureBySuffixes(Decoder& model, const StepBatch& batch, absl::Span<const int> units);
 
 }  // namespace dropbp::trainer

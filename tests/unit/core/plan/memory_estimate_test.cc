@@ -112,6 +112,31 @@ TEST(MemoryEstimateTest, CountsOnlyWhatAnAdaptedModuleNeeds) {
             all - 30 * 2 * 6 * 5 * 2 + 30 * 2 * 8 * 2);
 }
 
+TEST(MemoryEstimateTest, CheckpointedUnitsKeepTheirInputsAndOneOfThemItsTape) {
+  JobSpec spec = SmallJob();
+  spec.training.activation_checkpointing = true;
+  // By token: x 8 of four units; of an MLP, which has the larger tape, 55 elements and 1 fp32 more.
+  const MemoryEstimate plain = Estimate(SmallShape(), spec, 0, 2);
+  EXPECT_EQ(plain.activations, 30 * (4 * 8 * 2 + (55 * 2 + 4)));
+  // With half of the units dropped by one group, half of the inputs.
+  spec.dropbp.mask_groups = 1;
+  EXPECT_EQ(Estimate(SmallShape(), spec, 0.5, 2).activations, 30 * (2 * 8 * 2 + (55 * 2 + 4)));
+  // Dropped by three groups each unit is kept by some, at most two if not all.
+  spec.dropbp.mask_groups = 3;
+  EXPECT_EQ(Estimate(SmallShape(), spec, 0.5, 2).activations,
+            30 * (4 * 8 * 2 + (55 * 2 + 4)) + 20 * (63 * 2 + 4));
+  EXPECT_EQ(Estimate(SmallShape(), spec, 0.5, 2).weights, plain.weights);
+}
+
+TEST(MemoryEstimateTest, CheckpointingLeavesAFifthOfALargerModelsActivations) {
+  JobSpec spec;
+  const int64_t kept = Estimate(SmolLm2(), spec, 0, 2).activations;
+  spec.training.activation_checkpointing = true;
+  // 60 inputs of 576 elements and one tape, against 60 tapes of 2,950 in the mean.
+  EXPECT_LT(Estimate(SmolLm2(), spec, 0, 2).activations, kept / 4);
+  EXPECT_GT(Estimate(SmolLm2(), spec, 0, 2).activations, kept / 5);
+}
+
 TEST(MemoryEstimateTest, HoldsFrozenWeightsOnceAndAdaptersInFp32) {
   const MemoryEstimate lora = Estimate(SmallShape(), SmallJob(), 0.5, 2);
   const LayerTable table = BuildLayerTable(SmallShape(), SmallJob(), 10).value();
@@ -167,6 +192,11 @@ TEST(MemoryEstimateTest, AProbeKeepsItsSequencesAtRateZeroAndCotangentsOfTheRank
   const int64_t by_token = 2 * ((52 * 4 + 5 * 4) + (63 * 4 + 4)) + 2 * 8 * 4;
   EXPECT_EQ(Estimate(SmallShape(), spec, 0.5, 4).probe,
             2 * 10 * by_token + 2 * 4 * table.TrainableElements());
+  spec.training.micro_batch_size = 1;  // of two sequences one is walked through at a time
+  spec.training.activation_checkpointing = true;
+  EXPECT_EQ(
+      Estimate(SmallShape(), spec, 0.5, 4).probe,
+      2 * 10 * (4 * 8 * 4 + 2 * 8 * 4) + 10 * (55 * 4 + 4) + 2 * 4 * table.TrainableElements());
   spec.dropbp.allocation = "uniform";
   EXPECT_EQ(Estimate(SmallShape(), spec, 0.5, 4).probe, 0);
 }

@@ -91,6 +91,9 @@ void ExpectSuffixesToEqualTheDefinition(const hf::ModelConfig& config, bool pack
       const ProbeNorms fast = MeasureBySuffixes(*model, batch, units);
       EXPECT_EQ(fast.base, expected.base) << method << " " << dtype;
       EXPECT_EQ(fast.dropped, expected.dropped) << method << " " << dtype;
+      spec.training.activation_checkpointing = true;
+      const auto checkpointing = TinyModel(spec, config);
+      EXPECT_EQ(MeasureBySuffixes(*checkpointing, batch, units).dropped, expected.dropped);
       EXPECT_EQ(expected.unit_forwards, 2 * (kTinyUnits + 1) * kTinyUnits);
       EXPECT_EQ(expected.unit_backwards, 2 * kTinyUnits * kTinyUnits);
       EXPECT_EQ(fast.unit_forwards, 2 * kTinyUnits);

@@ -6,9 +6,12 @@
 
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "core/base/files.h"
+#include "core/base/philox.h"
 #include "core/checkpoint/job_identity.h"
 #include "core/checkpoint/manifest.h"
 #include "tests/unit/worker/trainer/train/tiny_job.h"
@@ -46,6 +49,9 @@ class ResumeTest : public ::testing::Test {
   void TearDown() override { fs::remove_all(folder_); }
 
   std::string RankFolder(int rank) const { return absl::StrCat(folder_, "/rank-", rank); }
+  std::string PartOf(int rank, int64_t step) const {
+    return absl::StrCat(RankFolder(rank), "/checkpoints/step-", step, ".safetensors");
+  }
 
   // Trains from the beginning and saves after every step, or as `spec` says otherwise.
   std::vector<TinyRank> Train(
@@ -63,8 +69,7 @@ class ResumeTest : public ::testing::Test {
     fs::create_directories(folder);
     CheckpointManifest manifest{.identity = JobIdentity(spec), .step = step, .parts = {}};
     for (int rank = 0; rank < world_size; ++rank) {
-      const std::string from =
-          absl::StrCat(RankFolder(rank), "/checkpoints/step-", step, ".safetensors");
+      const std::string from = PartOf(rank, step);
       const std::string name = PartFileName(rank, world_size);
       fs::copy_file(from, folder + "/" + name, fs::copy_options::overwrite_existing);
       manifest.parts.push_back({.file = name,
@@ -95,11 +100,12 @@ void ExpectSameMoments(const TinyRank& a, const TinyRank& b) {
   }
 }
 
-// `resumed` made exactly the steps of `undisturbed` from `step` on.
-void ExpectSameFrom(int64_t step, const TinyRank& undisturbed, const TinyRank& resumed) {
+// Those steps that `resumed` made from `step` on are those of `undisturbed`.
+void ExpectSameSteps(int64_t step, const TinyRank& undisturbed, const TinyRank& resumed) {
   const std::vector<StepReport>& all = undisturbed.link->steps;
   const std::vector<StepReport>& rest = resumed.link->steps;
-  ASSERT_THAT(rest, SizeIs(all.size() - static_cast<size_t>(step)));
+  ASSERT_LE(static_cast<size_t>(step) + rest.size(), all.size());
+  ASSERT_THAT(resumed.weight_hashes, SizeIs(rest.size()));
   for (size_t i = 0; i < rest.size(); ++i) {
     const StepReport& same = all[static_cast<size_t>(step) + i];
     EXPECT_EQ(rest[i].step, same.step);
@@ -110,23 +116,21 @@ void ExpectSameFrom(int64_t step, const TinyRank& undisturbed, const TinyRank& r
     EXPECT_EQ(rest[i].plan_version, same.plan_version);
     EXPECT_EQ(resumed.weight_hashes[i], undisturbed.weight_hashes[static_cast<size_t>(step) + i]);
   }
+}
+
+// `resumed` made exactly the steps of `undisturbed` from `step` on.
+void ExpectSameFrom(int64_t step, const TinyRank& undisturbed, const TinyRank& resumed) {
+  EXPECT_THAT(resumed.link->steps,
+              SizeIs(undisturbed.link->steps.size() - static_cast<size_t>(step)));
+  ExpectSameSteps(step, undisturbed, resumed);
   ExpectSameMoments(undisturbed, resumed);
 }
 
-struct ResumeCase {
-  const char* method;
-  int world_size;
-  bool packing = false;
-};
-
-class ResumeAtEveryStepTest : public ResumeTest,
-                              public ::testing::WithParamInterface<ResumeCase> {};
+class ResumeAtEveryStepTest : public ResumeTest, public ::testing::WithParamInterface<int> {};
 
 TEST_P(ResumeAtEveryStepTest, GoesOnBitForBit) {
-  const auto [method, world_size, packing] = GetParam();
+  const int world_size = GetParam();
   JobSpec spec = DroppingSpec();
-  spec.method = method;
-  spec.dataset.packing = packing;
   const std::vector<TinyRank> undisturbed = TrainTiny(spec, world_size);
   spec.checkpoint.every_steps = 1;
   const std::vector<TinyRank> saved = Train(spec, world_size);
@@ -141,14 +145,125 @@ TEST_P(ResumeAtEveryStepTest, GoesOnBitForBit) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Methods, ResumeAtEveryStepTest,
-                         ::testing::Values(ResumeCase{"lora", 1}, ResumeCase{"lora", 2},
-                                           ResumeCase{"full", 1}, ResumeCase{"full", 2},
-                                           ResumeCase{"lora", 2, true},
-                                           ResumeCase{"full", 1, true}),
+INSTANTIATE_TEST_SUITE_P(Ranks, ResumeAtEveryStepTest, ::testing::Values(1, 2));
+
+// A way to train, as changes to DroppingSpec().
+struct ResumeCase {
+  const char* name;
+  std::function<void(JobSpec&)> edit;
+};
+
+const std::vector<ResumeCase>& ResumeCases() {
+  static const std::vector<ResumeCase> cases = {
+      {"lora_with_dropout", [](JobSpec& spec) { spec.lora.dropout = 0.3; }},
+      {"dora",
+       [](JobSpec& spec) {
+         spec.lora.use_dora = true;
+         spec.lora.dropout = 0;
+       }},
+      {"qlora", [](JobSpec& spec) { spec.method = "qlora"; }},
+      {"ia3", [](JobSpec& spec) { spec.method = "ia3"; }},
+      {"prompt_tuning",
+       [](JobSpec& spec) {
+         spec.method = "prompt_tuning";
+         spec.prompt_tuning.num_virtual_tokens = 3;
+       }},
+      {"full", [](JobSpec& spec) { spec.method = "full"; }},
+      {"full_in_bf16",
+       [](JobSpec& spec) {
+         spec.method = "full";
+         spec.dtype = "bf16";
+       }},
+      {"accumulation", [](JobSpec& spec) { spec.training.micro_batch_size = 1; }},
+      {"packing", [](JobSpec& spec) { spec.dataset.packing = true; }},
+      {"nested_masks", [](JobSpec& spec) { spec.dropbp.allocation = "depth"; }},
+      {"activation_checkpointing",
+       [](JobSpec& spec) { spec.training.activation_checkpointing = true; }}};
+  return cases;
+}
+
+// A job whose processes are killed after random steps, each time thrown back to the newest
+// checkpoint, a few steps before.
+class KilledTest : public ResumeTest,
+                   public ::testing::WithParamInterface<std::tuple<size_t, int>> {
+ protected:
+  static constexpr int kSteps = 12;
+  static constexpr int kKills = 5;
+
+  KilledTest() {
+    ResumeCases()[std::get<0>(GetParam())].edit(spec_);
+    spec_.training.steps = kSteps;
+    spec_.checkpoint.every_steps = 2;
+  }
+
+  // Ascending; the last step of a job cannot be lost.
+  static std::vector<int64_t> RandomSteps(uint64_t seed) {
+    PhiloxStream random(seed, 0, 0);
+    std::set<int64_t> steps;
+    while (steps.size() < kKills) steps.insert(random.Below(kSteps - 1));
+    return {steps.begin(), steps.end()};
+  }
+
+  // An attempt from `checkpoint` on (empty: the beginning) that ends with step `last`.
+  std::vector<TinyRank> TrainUntil(int64_t last, const std::string& checkpoint,
+                                   std::vector<absl::Status>& ends) const {
+    return TrainTiny(
+        spec_, world_size_,
+        [last](TinyRank& rank, ProcessGroup*) {
+          if (rank.trainer->next_step() == last) rank.link->stop = StopRequest::kStop;
+        },
+        &ends,
+        [&](Assignment& assignment) {
+          assignment.output_dir = RankFolder(assignment.rank);
+          assignment.checkpoint_dir = checkpoint;
+        });
+  }
+
+  // Steps done at the newest checkpoint that all ranks wrote; 0: there is none.
+  int64_t NewestCheckpoint() const {
+    for (int64_t step = kSteps; step > 0; --step) {
+      int parts = 0;
+      for (int rank = 0; rank < world_size_; ++rank)
+        parts += fs::exists(PartOf(rank, step)) ? 1 : 0;
+      if (parts == world_size_) return step;
+    }
+    return 0;
+  }
+
+  const int world_size_ = std::get<1>(GetParam());
+  JobSpec spec_ = DroppingSpec();
+};
+
+TEST_P(KilledTest, EndsWithTheBitsOfAJobThatWasNotDisturbed) {
+  const auto seed = 10 * std::get<0>(GetParam()) + static_cast<uint64_t>(world_size_);
+  const std::vector<int64_t> kills = RandomSteps(seed);
+  SCOPED_TRACE(absl::StrCat("seed ", seed, ": killed after steps ", absl::StrJoin(kills, ", ")));
+  const std::vector<TinyRank> undisturbed = TrainTiny(spec_, world_size_);
+  int64_t step = 0;
+  std::string checkpoint;
+  for (const int64_t last : kills) {
+    std::vector<absl::Status> ends;
+    const std::vector<TinyRank> attempt = TrainUntil(last, checkpoint, ends);
+    for (int rank = 0; rank < world_size_; ++rank) {
+      EXPECT_TRUE(absl::IsCancelled(ends[rank])) << ends[rank];
+      EXPECT_THAT(attempt[rank].link->steps, SizeIs(last - step + 1));
+      ExpectSameSteps(step, undisturbed[rank], attempt[rank]);
+    }
+    step = NewestCheckpoint();
+    EXPECT_GE(step, last - 2) << "newest checkpoint";
+    if (step > 0) checkpoint = Complete(spec_, world_size_, step);
+  }
+  const std::vector<TinyRank> rest = GoOn(spec_, world_size_, checkpoint);
+  for (int rank = 0; rank < world_size_; ++rank)
+    ExpectSameFrom(step, undisturbed[rank], rest[rank]);
+}
+
+INSTANTIATE_TEST_SUITE_P(Methods, KilledTest,
+                         ::testing::Combine(::testing::Range<size_t>(0, ResumeCases().size()),
+                                            ::testing::Values(1, 2)),
                          [](const auto& info) {
-                           return absl::StrCat(info.param.method, info.param.world_size,
-                                               info.param.packing ? "packed" : "");
+                           return absl::StrCat(ResumeCases()[std::get<0>(info.param)].name, "_on_",
+                                               std::get<1>(info.param));
                          });
 
 TEST_F(ResumeTest, ResumedTwiceIsStillTheSame) {

@@ -128,8 +128,11 @@ absl::Status RunSteps(TinyRank& rank, ProcessGroup* group,
   RETURN_IF_ERROR(rank.trainer->Begin());
   while (!rank.trainer->done()) {
     if (before_step) before_step(rank, group);
-    RETURN_IF_ERROR(rank.trainer->RunOnce());
-    rank.weight_hashes.push_back(WeightHash(*rank.model));
+    const absl::Status status = rank.trainer->RunOnce();
+    // A run may end with a step.
+    if (rank.link->steps.size() > rank.weight_hashes.size())
+      rank.weight_hashes.push_back(WeightHash(*rank.model));
+    RETURN_IF_ERROR(status);
   }
   return absl::OkStatus();
 }
