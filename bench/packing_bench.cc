@@ -10,7 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "core/base/philox.h"
 #include "worker/data/dataset.h"
+#include "worker/data/packing.h"
 #include "worker/trainer/model/adapter_config.h"
 #include "worker/trainer/model/decoder.h"
 #include "worker/trainer/train/batch.h"
@@ -28,6 +30,7 @@ struct Flags {
   int64_t samples = 8;  // in an unpacked micro-batch
   int64_t rows = 2;     // in a packed one
   int64_t rounds = 7;
+  bool cut = false;
 };
 
 struct Variant {
@@ -57,6 +60,26 @@ Variant MakeVariant(const Flags& flags, const std::string& name, bool packing, b
   return variant;
 }
 
+// Samples of unlike lengths: each is cut to a random one, from 8 tokens on.
+void CutSamples(Variant& variant) {
+  PhiloxStream random(1, 0, 0);
+  for (data::Sample& sample : variant.dataset.samples) {
+    const size_t length = sample.ids.size();
+    const size_t kept = length < 8 ? length : 8 + random.Below(static_cast<uint32_t>(length - 7));
+    sample.ids.resize(kept);
+    sample.supervised.resize(kept);
+    sample.supervised.back() = true;
+  }
+  data::MakeRows(variant.spec.dataset, variant.dataset);
+}
+
+// Tokens of a sample on average.
+double MeanLength(const std::vector<data::Sample>& samples) {
+  double tokens = 0;
+  for (const data::Sample& sample : samples) tokens += static_cast<double>(sample.ids.size());
+  return tokens / static_cast<double>(samples.size());
+}
+
 // One step without its update.
 void Step(Decoder& model, Variant& variant, int64_t step, bool count) {
   const auto begin = std::chrono::steady_clock::now();
@@ -82,17 +105,15 @@ absl::Status Measure(const Flags& flags) {
   for (Variant& variant : variants) {
     ASSIGN_OR_RETURN(variant.dataset,
                      data::LoadDataset(flags.data, variant.spec.dataset, flags.model));
+    if (flags.cut) CutSamples(variant);
   }
   ASSIGN_OR_RETURN(const auto model,
                    Decoder::Load(flags.model, OptionsFor(variants[0].spec, "cpu")));
   for (int64_t round = -1; round < flags.rounds; ++round) {
     for (Variant& variant : variants) Step(*model, variant, round + 1, /*count=*/round >= 0);
   }
-  const data::DatasetReport& report = variants[0].dataset.report;
-  std::printf("%lld samples of %.0f tokens on average, %lld at most\n",
-              static_cast<long long>(report.samples),
-              static_cast<double>(report.tokens) / static_cast<double>(report.samples),
-              static_cast<long long>(report.longest));
+  const std::vector<data::Sample>& samples = variants[0].dataset.samples;
+  std::printf("%zu samples of %.0f tokens on average\n", samples.size(), MeanLength(samples));
   std::printf("%-20s %10s %12s %10s\n", "rows", "tokens/s", "x unpacked", "padding");
   const double base = variants[0].Median();
   for (Variant& variant : variants) {
@@ -118,6 +139,7 @@ int main(int argc, char** argv) {
   app.add_option("--max-length", flags.max_length, "Tokens in a packed row")->capture_default_str();
   app.add_option("--samples", flags.samples, "In an unpacked micro-batch")->capture_default_str();
   app.add_option("--rows", flags.rows, "In a packed micro-batch")->capture_default_str();
+  app.add_flag("--cut", flags.cut, "Cut each sample to a random length first");
   app.add_option("--rounds", flags.rounds)->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   const absl::Status status = dropbp::trainer::Measure(flags);

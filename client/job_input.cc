@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "client/errors.h"
 #include "core/base/files.h"
+#include "core/job/mix_files.h"
 #include "proto/support/grpc_status.h"
 #include "proto/support/job_spec_proto.h"
 
@@ -71,6 +72,21 @@ absl::Status LoadDataset(JobInput& input) {
   return absl::OkStatus();
 }
 
+// Puts files of the mix by their content.
+absl::Status LoadMix(const JobArguments& arguments, JobInput& input) {
+  const std::string folder = fs::path(arguments.file).parent_path().string();
+  ASSIGN_OR_RETURN(const auto paths, ResolveMixFiles(folder, input.job.spec.dataset));
+  for (const auto& [sha256, path] : paths) {
+    v1::Artifact file;
+    file.set_name(fs::path(path).filename().string());
+    file.set_sha256(sha256);
+    std::error_code error;
+    file.set_size_bytes(static_cast<int64_t>(fs::file_size(path, error)));
+    input.mix.emplace_back(path, std::move(file));
+  }
+  return absl::OkStatus();
+}
+
 // Every rule but the one that asks for a data set.
 absl::StatusOr<JobInput> CheckWithoutDataset(const JobInput& input) {
   std::vector<FieldViolation> violations = ValidateJobSpec(input.job.spec);
@@ -93,6 +109,7 @@ absl::StatusOr<JobInput> Load(const JobArguments& arguments) {
   ASSIGN_OR_RETURN(input.job, ParseJobFile(yaml, arguments.file));
   RETURN_IF_ERROR(ApplyArguments(arguments, input.job));
   input.dataset_path = DatasetPath(arguments, input.job);
+  RETURN_IF_ERROR(LoadMix(arguments, input));
   const bool named = !arguments.dataset.empty();
   if (!arguments.dataset_needed && !named && !Exists(input.dataset_path)) {
     input.dataset_path.clear();

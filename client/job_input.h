@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/base/status.h"
@@ -24,6 +25,7 @@ struct JobInput {
   std::string dataset_path;  // local file to upload; empty if the job names an artifact that was
                              // uploaded before
   v1::Artifact dataset;      // name, hash and size of that file
+  std::vector<std::pair<std::string, v1::Artifact>> mix;  // the same of files of dataset.mix
 };
 
 // Reads and checks everything that can be checked without a coordinator. Paths in the file are

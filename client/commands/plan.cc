@@ -1,4 +1,6 @@
+#include <cmath>
 #include <fstream>
+#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "client/commands/command.h"
@@ -38,8 +40,7 @@ absl::StatusOr<ExitCode> ShowPlan(Session& session, const std::string& job_id) {
   return ExitCode::kOk;
 }
 
-// Lines with text: the samples of a data set, but for those that a check leaves out. 0 without a
-// file.
+// Lines with text: the samples of a file, but for those that a check leaves out.
 int64_t CountSamples(const std::string& path) {
   std::ifstream file(path);
   int64_t samples = 0;
@@ -47,11 +48,22 @@ int64_t CountSamples(const std::string& path) {
   return samples;
 }
 
+// Of one pass over a job's data; 0 if a file is not here.
+int64_t CountSamples(const JobInput& input) {
+  const std::map<std::string, double>& mix = input.job.spec.dataset.mix;
+  if (input.dataset_path.empty() || input.mix.size() < mix.size()) return 0;
+  int64_t samples = CountSamples(input.dataset_path);
+  for (const auto& [path, file] : input.mix) {
+    samples += std::llround(mix.at(file.sha256()) * static_cast<double>(CountSamples(path)));
+  }
+  return samples;
+}
+
 absl::StatusOr<ExitCode> ShowDryPlan(Session& session, const Options& options) {
   ASSIGN_OR_RETURN(const JobInput input, LoadJob(options.job));
   v1::PlanJobRequest request;
   *request.mutable_spec() = JobSpecToProto(input.job.spec);
-  if (!input.dataset_path.empty()) request.set_samples(CountSamples(input.dataset_path));
+  request.set_samples(CountSamples(input));
   ASSIGN_OR_RETURN(auto client, session.Connect());
   absl::StatusOr<v1::PlanJobResponse> plan = client->PlanJob(request);
   if (absl::IsNotFound(plan.status())) return WithNextStep(plan.status(), "dropbp workers");

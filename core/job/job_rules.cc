@@ -13,6 +13,7 @@
 #include "core/job/job_fields.h"
 #include "core/job/job_values.h"
 #include "core/job/lora_targets.h"
+#include "core/job/mix_files.h"
 
 namespace dropbp {
 namespace {
@@ -25,6 +26,8 @@ constexpr size_t kShownBytes = 60;
 constexpr size_t kMaxLabels = 32;
 constexpr size_t kMaxNameBytes = 128;
 constexpr size_t kMaxPatterns = 256;
+constexpr size_t kMaxMixFiles = 64;
+constexpr int kMaxMixWeight = 1000;
 
 std::string Quoted(std::string_view text) {
   return absl::StrCat("\"", Shortened(ToValidUtf8(text), kShownBytes), "\"");
@@ -76,11 +79,6 @@ bool IsFolderName(std::string_view name) {
          std::all_of(name.begin(), name.end(), is_legal);
 }
 
-bool IsSha256(std::string_view text) {
-  const auto is_hex = [](char c) { return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f'); };
-  return text.size() == 64 && std::all_of(text.begin(), text.end(), is_hex);
-}
-
 bool IsLabelKey(std::string_view key) {
   const auto is_legal = [](char c) {
     return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
@@ -121,6 +119,22 @@ void CheckDataFields(const JobSpec& spec, std::vector<FieldViolation>& out) {
     } else if (name.empty() || name.size() > kMaxNameBytes) {
       out.push_back(Violation(absl::StrCat("dataset.fields.", key), Quoted(name),
                               absl::StrCat("a name of 1 to ", kMaxNameBytes, " bytes")));
+    }
+  }
+}
+
+void CheckMix(const JobSpec& spec, std::vector<FieldViolation>& out) {
+  if (spec.dataset.mix.size() > kMaxMixFiles) {
+    out.push_back(Violation("dataset.mix", absl::StrCat(spec.dataset.mix.size(), " files"),
+                            absl::StrCat("at most ", kMaxMixFiles)));
+  }
+  for (const auto& [file, weight] : spec.dataset.mix) {
+    if (!IsSha256(file)) {
+      out.push_back(Violation("dataset.mix", absl::StrCat("key ", Quoted(file)),
+                              "the SHA-256 of an uploaded file: 64 lower-case hexadecimal digits"));
+    } else if (!(weight > 0 && weight <= kMaxMixWeight)) {
+      out.push_back(Violation(absl::StrCat("dataset.mix.", file), FormatNumber(weight),
+                              absl::StrCat("a number above 0, up to ", kMaxMixWeight)));
     }
   }
 }
@@ -228,8 +242,7 @@ std::string LegalValues(const JobField& field) {
                         field.below_max ? " to below " : " to ", FormatNumber(field.max));
   }
   if (std::holds_alternative<Pairs& (*)(JobSpec&)>(field.access)) return "key-value pairs of text";
-  if (std::holds_alternative<Numbers& (*)(JobSpec&)>(field.access))
-    return "numbers by the name of a module";
+  if (std::holds_alternative<Numbers& (*)(JobSpec&)>(field.access)) return "numbers by name";
   if (std::holds_alternative<bool& (*)(JobSpec&)>(field.access)) return "true or false";
   if (field.choices.empty()) return "text";
   const auto last = field.choices.end() - 1;
@@ -267,6 +280,7 @@ std::vector<FieldViolation> ValidateJobSpec(const JobSpec& spec) {
   const bool in_range = violations.empty();
   CheckNames(spec, violations);
   CheckDataFields(spec, violations);
+  CheckMix(spec, violations);
   CheckLabels(spec, violations);
   CheckTargetModules(spec, violations);
   CheckLoraVariants(spec, violations);

@@ -168,6 +168,7 @@ JobSpec JobSpecFromProto(const v1::JobSpec& proto) {
   for (const JobField& field : JobFields()) ReadField(proto, field, spec);
   // Reflection has no plain access to maps; there are only these.
   spec.dataset.fields = {proto.dataset().fields().begin(), proto.dataset().fields().end()};
+  spec.dataset.mix = {proto.dataset().mix().begin(), proto.dataset().mix().end()};
   spec.labels = {proto.labels().begin(), proto.labels().end()};
   const v1::LoraSpec& lora = proto.lora();
   spec.lora.rank_pattern = {lora.rank_pattern().begin(), lora.rank_pattern().end()};
@@ -181,6 +182,8 @@ v1::JobSpec JobSpecToProto(const JobSpec& spec) {
   for (const JobField& field : JobFields()) WriteField(copy, field, proto);
   for (const auto& [key, name] : spec.dataset.fields)
     (*proto.mutable_dataset()->mutable_fields())[ToValidUtf8(key)] = ToValidUtf8(name);
+  for (const auto& [key, weight] : spec.dataset.mix)
+    (*proto.mutable_dataset()->mutable_mix())[ToValidUtf8(key)] = weight;
   for (const auto& [key, value] : spec.labels)
     (*proto.mutable_labels())[ToValidUtf8(key)] = ToValidUtf8(value);
   v1::LoraSpec& lora = *proto.mutable_lora();

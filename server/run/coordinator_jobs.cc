@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <random>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -55,10 +58,16 @@ std::vector<FieldViolation> ViolationsOf(const v1::CreateJobRequest& request, co
 }  // namespace
 
 absl::Status Coordinator::CheckDataset(const JobSpec& spec) const {
-  if (artifacts_.Has(spec.dataset.artifact)) return absl::OkStatus();
+  std::vector<std::pair<std::string, std::string>> files = {
+      {"dataset.artifact", spec.dataset.artifact}};
+  for (const auto& [sha256, weight] : spec.dataset.mix) files.emplace_back("dataset.mix", sha256);
+  const auto missing = std::find_if(files.begin(), files.end(), [this](const auto& file) {
+    return !artifacts_.Has(file.second);
+  });
+  if (missing == files.end()) return absl::OkStatus();
   const FieldViolation violation{
-      "dataset.artifact", absl::StrCat("found '", spec.dataset.artifact,
-                                       "', legal is the SHA-256 of a file that was uploaded")};
+      missing->first, absl::StrCat("found '", missing->second,
+                                   "', legal is the SHA-256 of a file that was uploaded")};
   const absl::Status invalid = InvalidFields({&violation, 1});
   // The request is well formed: what is missing is the upload before it.
   absl::Status status = absl::FailedPreconditionError(invalid.message());

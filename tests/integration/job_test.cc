@@ -1,4 +1,5 @@
 // A whole job, and what its record says afterwards.
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -79,6 +80,39 @@ TEST_F(JobTest, ProgressAndReportAreConsistentAtTheEnd) {
   EXPECT_EQ(job.plan().version(), 2) << "the sensitivity probe ran";
   EXPECT_EQ(job.plan().first_step(), 2);
   for (const v1::UnitPlan& unit : job.plan().units()) EXPECT_GT(unit.sensitivity(), 0);
+}
+
+TEST_F(JobTest, PackedSamplesMakeTheStepsOfTheirRows) {
+  JobSpec spec = TinyJob();
+  spec.dataset.max_length = 256;
+  spec.dataset.packing = true;
+  spec.training.group_by_length = true;
+  spec.training.steps = 0;
+  spec.training.epochs = 3;
+  spec.training.global_batch_size = 4;
+  const v1::Job job = RunUndisturbed(spec);
+  const int64_t rows = job.dataset_report().rows();
+  EXPECT_GE(rows, 4);
+  EXPECT_LT(rows, 32);
+  EXPECT_EQ(job.progress().total_steps(), (3 * rows + 3) / 4);
+  EXPECT_EQ(job.progress().step(), job.progress().total_steps());
+}
+
+TEST_F(JobTest, AMixOfFilesReachesTheTrainers) {
+  const std::string content = TinyDataset(20);
+  v1::Artifact more;
+  more.set_name("more.jsonl");
+  more.set_sha256(Sha256Hex(content));
+  more.set_size_bytes(static_cast<int64_t>(content.size()));
+  const std::string path = (cluster().folder() / "more.jsonl").string();
+  std::ofstream(path) << content;
+  ASSERT_TRUE(cluster().client().Upload(path, more, [](int64_t, int64_t) {}).ok());
+  JobSpec spec = TinyJob();
+  spec.dataset.mix = {{more.sha256(), 2.5}};
+  spec.training.steps = 0;
+  const v1::Job job = RunUndisturbed(spec);
+  EXPECT_EQ(job.dataset_report().samples(), 64 + 50);
+  EXPECT_EQ(job.progress().step(), 15) << "114 samples, 8 a step";
 }
 
 TEST_F(JobTest, EventsTellTheWayInLegalMoves) {

@@ -129,6 +129,7 @@ CommandLine ParseCommandLine(int argc, char** argv) {
       "prepare", "Check a model and a data set: JobSpec on stdin, PrepareResult on stdout");
   prepare->add_option("--model-dir", line.prepare.model_dir, "Model folder")->required();
   prepare->add_option("--dataset", line.prepare.dataset, "JSONL file")->required();
+  prepare->add_option("--mix", line.prepare.mix, "File of dataset.mix, named by its SHA-256");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "core/base/status.h"
@@ -31,6 +32,7 @@ struct AgentOptions {
 struct PrepareOptions {
   std::string model_dir;
   std::string dataset;
+  std::vector<std::string> mix;  // files of dataset.mix, each named by its SHA-256
 };
 
 // What the command line asks for.

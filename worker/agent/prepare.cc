@@ -2,6 +2,9 @@
 
 #include <filesystem>
 #include <iostream>
+#include <map>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -10,6 +13,7 @@
 #include "core/base/text.h"
 #include "proto/support/job_spec_proto.h"
 #include "worker/data/dataset.h"
+#include "worker/data/mix.h"
 #include "worker/hf/decoder_tensors.h"
 #include "worker/hf/model_config.h"
 #include "worker/hf/safetensors.h"
@@ -61,6 +65,14 @@ void SetReport(const data::DatasetReport& report, v1::DatasetReport& proto) {
   proto.set_rows(report.rows);
 }
 
+// By SHA-256, which is what they are called here.
+std::map<std::string, std::string> MixPaths(const PrepareOptions& options) {
+  std::map<std::string, std::string> paths;
+  for (const std::string& path : options.mix)
+    paths[std::filesystem::path(path).filename().string()] = path;
+  return paths;
+}
+
 absl::StatusOr<v1::PrepareResult> Check(const JobSpec& spec, const PrepareOptions& options) {
   v1::PrepareResult result;
   ASSIGN_OR_RETURN(const hf::ModelConfig config, hf::ReadModelConfig(options.model_dir));
@@ -68,8 +80,11 @@ absl::StatusOr<v1::PrepareResult> Check(const JobSpec& spec, const PrepareOption
   ASSIGN_OR_RETURN(const hf::ModelTensors model, hf::OpenModelTensors(options.model_dir));
   RETURN_IF_ERROR(hf::CheckDecoderTensors(config, model, options.model_dir));
   RETURN_IF_ERROR(CheckTargetModules(spec, model));
-  ASSIGN_OR_RETURN(const data::TokenizedDataset dataset,
+  ASSIGN_OR_RETURN(data::TokenizedDataset dataset,
                    data::LoadDataset(options.dataset, spec.dataset, options.model_dir));
+  RETURN_IF_ERROR(data::AddMix(MixPaths(options), spec.dataset,
+                               static_cast<uint64_t>(spec.training.seed), options.model_dir,
+                               dataset));
   RETURN_IF_ERROR(CheckSampleCount(spec, dataset.report));
   SetReport(dataset.report, *result.mutable_dataset_report());
   return result;
@@ -78,8 +93,11 @@ absl::StatusOr<v1::PrepareResult> Check(const JobSpec& spec, const PrepareOption
 // A message without this node's paths.
 std::string ForUser(const std::string& message, const PrepareOptions& options) {
   const std::string models_dir = std::filesystem::path(options.model_dir).parent_path();
-  return ToValidUtf8(
-      absl::StrReplaceAll(message, {{options.dataset, "dataset"}, {models_dir + "/", ""}}));
+  std::vector<std::pair<std::string, std::string>> names = {{options.dataset, "dataset"},
+                                                            {models_dir + "/", ""}};
+  for (const auto& [sha256, path] : MixPaths(options))
+    names.emplace_back(path, absl::StrCat("dataset.mix file ", sha256));
+  return ToValidUtf8(absl::StrReplaceAll(message, names));
 }
 
 }  // namespace

@@ -198,6 +198,9 @@ absl::StatusOr<v1::Assignment> Trainers::PrepareAssignment(const v1::StartRanks&
                    FindModel(options_.models_dir, request.spec().model()));
   ASSIGN_OR_RETURN(*assignment.mutable_dataset_path(),
                    datasets_.Fetch(request.spec().dataset().artifact(), stopping_));
+  for (const auto& [sha256, weight] : request.spec().dataset().mix()) {
+    ASSIGN_OR_RETURN((*assignment.mutable_mix_paths())[sha256], datasets_.Fetch(sha256, stopping_));
+  }
   if (request.has_checkpoint()) {
     ASSIGN_OR_RETURN(*assignment.mutable_checkpoint_dir(),
                      checkpoints_.Fetch(request.job_id(), request.checkpoint(), stopping_));

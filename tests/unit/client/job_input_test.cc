@@ -59,6 +59,23 @@ TEST_F(JobInputTest, ArgumentsOverrideTheFile) {
   EXPECT_EQ(input->dataset.name(), "other.jsonl");
 }
 
+TEST_F(JobInputTest, FilesOfAMixAreRelativeToTheJobFileToo) {
+  Write("more.jsonl", "{}\n");
+  arguments_.sets = {"dataset.mix.more.jsonl=0.5"};
+  const auto input = LoadJob(arguments_);
+  ASSERT_TRUE(input.ok()) << input.status();
+  ASSERT_EQ(input->mix.size(), 1u);
+  EXPECT_EQ(input->mix[0].first, (folder_ / "more.jsonl").string());
+  EXPECT_EQ(input->mix[0].second.name(), "more.jsonl");
+  EXPECT_EQ(input->mix[0].second.size_bytes(), 3);
+  const v1::CreateJobRequest request = MakeCreateRequest(*input);
+  EXPECT_EQ(request.spec().dataset().mix().at(Sha256Hex("{}\n")), 0.5);
+  arguments_.sets = {"dataset.mix.gone.jsonl=1"};
+  EXPECT_TRUE(absl::IsNotFound(LoadJob(arguments_).status()));
+  arguments_.sets = {"dataset.mix.more.jsonl=0"};
+  EXPECT_THAT(LoadJob(arguments_).status().message(), HasSubstr("a number above 0"));
+}
+
 TEST_F(JobInputTest, EveryWrongSetIsNamed) {
   arguments_.sets = {"training.stepz=7", "dropbp.drop_rate=2"};
   const absl::Status status = LoadJob(arguments_).status();

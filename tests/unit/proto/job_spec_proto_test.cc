@@ -116,6 +116,7 @@ TEST(JobSpecProtoTest, BringsListsAndPairsThereAndBack) {
   spec.lora.target_modules = {"q_proj", "v_proj"};
   spec.labels = {{"team", "nlp"}, {"run", "7"}};
   spec.dataset.fields = {{"prompt", "question"}};
+  spec.dataset.mix = {{std::string(64, 'a'), 0.25}};
   spec.lora.rank_pattern = {{"layers.0.*", 8}};
   spec.lora.alpha_pattern = {{"q_proj", 0.5}, {"v_proj", 3}};
   const JobSpec back = ThereAndBack(spec);
@@ -124,6 +125,7 @@ TEST(JobSpecProtoTest, BringsListsAndPairsThereAndBack) {
   EXPECT_THAT(back.lora.target_modules, ElementsAre("q_proj", "v_proj"));
   EXPECT_EQ(back.labels, spec.labels);
   EXPECT_EQ(back.dataset.fields, spec.dataset.fields);
+  EXPECT_EQ(back.dataset.mix, spec.dataset.mix);
 }
 
 TEST(JobSpecProtoTest, WritesEveryFieldOfADefaultSpec) {

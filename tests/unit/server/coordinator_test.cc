@@ -296,6 +296,9 @@ TEST_F(CoordinatorTest, RefusesAnUnknownDataset) {
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(ReasonOf(status), "DATASET_NOT_FOUND");
   EXPECT_EQ(ViolationsOf(status).at(0).field, "dataset.artifact");
+  request = Request("job");
+  (*request.mutable_spec()->mutable_dataset()->mutable_mix())[std::string(64, 'a')] = 1;
+  EXPECT_EQ(ViolationsOf(coordinator_->CreateJob(request).status()).at(0).field, "dataset.mix");
 }
 
 TEST_F(CoordinatorTest, KeepsTrainersLogs) {

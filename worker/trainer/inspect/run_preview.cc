@@ -11,6 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/files.h"
 #include "core/job/job_file.h"
+#include "core/job/mix_files.h"
+#include "worker/data/mix.h"
 #include "worker/trainer/inspect/preview.h"
 #include "worker/trainer/inspect/verbs.h"
 
@@ -42,11 +44,16 @@ absl::StatusOr<std::string> DataPath(const PreviewFlags& flags, const JobFile& j
 
 absl::Status Preview(const PreviewFlags& flags) {
   ASSIGN_OR_RETURN(const std::string yaml, ReadFile(flags.job_file, 1 << 20));
-  ASSIGN_OR_RETURN(const JobFile job, ParseJobFile(yaml, flags.job_file));
+  ASSIGN_OR_RETURN(JobFile job, ParseJobFile(yaml, flags.job_file));
   ASSIGN_OR_RETURN(const std::string path, DataPath(flags, job));
   ASSIGN_OR_RETURN(const auto tokenizer, data::Tokenizer::Load(flags.model));
-  ASSIGN_OR_RETURN(const data::TokenizedDataset dataset,
+  const std::string folder = std::filesystem::path(flags.job_file).parent_path();
+  ASSIGN_OR_RETURN(const auto mix_paths, ResolveMixFiles(folder, job.spec.dataset));
+  ASSIGN_OR_RETURN(data::TokenizedDataset dataset,
                    data::LoadDataset(path, job.spec.dataset, flags.model));
+  RETURN_IF_ERROR(data::AddMix(mix_paths, job.spec.dataset,
+                               static_cast<uint64_t>(job.spec.training.seed), flags.model,
+                               dataset));
   const bool coloured = IsColoured(flags.colour);
   const size_t shown = std::min(flags.samples, dataset.samples.size());
   for (size_t i = 0; i < shown; ++i)

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,6 +27,7 @@ struct Assignment {
   JobSpec spec;
   std::string model_dir;
   std::string dataset_path;
+  std::map<std::string, std::string> mix_paths;  // files of dataset.mix by SHA-256
   std::string output_dir;
   std::string device = "cpu";  // cpu | cuda:<index>
   int threads = 1;

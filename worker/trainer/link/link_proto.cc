@@ -14,6 +14,7 @@ Assignment AssignmentFromProto(const v1::Assignment& proto) {
   assignment.spec = JobSpecFromProto(proto.spec());
   assignment.model_dir = proto.model_dir();
   assignment.dataset_path = proto.dataset_path();
+  assignment.mix_paths = {proto.mix_paths().begin(), proto.mix_paths().end()};
   assignment.output_dir = proto.output_dir();
   assignment.device = proto.device();
   assignment.threads = proto.threads();

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_format.h"
 #include "worker/data/dataset.h"
+#include "worker/data/mix.h"
 #include "worker/trainer/collective/process_group.h"
 #include "worker/trainer/model/adapter_files.h"
 #include "worker/trainer/train/failure.h"
@@ -69,8 +70,11 @@ absl::Status RunJobOrThrow(CoordinatorLink& link) {
   const Assignment& assignment = link.assignment();
   UseDeviceAndThreads(assignment);
   ASSIGN_OR_RETURN(
-      const data::TokenizedDataset dataset,
+      data::TokenizedDataset dataset,
       data::LoadDataset(assignment.dataset_path, assignment.spec.dataset, assignment.model_dir));
+  RETURN_IF_ERROR(data::AddMix(assignment.mix_paths, assignment.spec.dataset,
+                               static_cast<uint64_t>(assignment.spec.training.seed),
+                               assignment.model_dir, dataset));
   ASSIGN_OR_RETURN(const std::unique_ptr<Decoder> model, LoadModel(assignment));
   ASSIGN_OR_RETURN(const std::unique_ptr<ProcessGroup> group, MeetRanks(link));
   LogLine(absl::StrFormat("rank %d of %d on %s: %d samples, %d trainable tensors", assignment.rank,

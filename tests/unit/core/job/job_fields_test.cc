@@ -78,7 +78,7 @@ TEST(LegalValuesTest, ReadsLikeASentence) {
   EXPECT_EQ(LegalValues(*FindJobField("training.epsilon")), "a number from 1e-16 to 1");
   EXPECT_EQ(LegalValues(*FindJobField("method")), "lora, qlora, ia3, prompt_tuning or full");
   EXPECT_EQ(LegalValues(*FindJobField("lora.use_dora")), "true or false");
-  EXPECT_EQ(LegalValues(*FindJobField("lora.rank_pattern")), "numbers by the name of a module");
+  EXPECT_EQ(LegalValues(*FindJobField("lora.rank_pattern")), "numbers by name");
   EXPECT_EQ(LegalValues(*FindJobField("dtype")), "auto, fp32 or bf16");
 }
 

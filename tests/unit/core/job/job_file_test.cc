@@ -25,6 +25,8 @@ method: full
 dataset:
   file: data/train.jsonl
   max_length: 256
+  mix:
+    data/more.jsonl: .5
 training:
   learning_rate: 1e-4
   steps: 20
@@ -37,6 +39,7 @@ labels:
 )",
                                 "job.yaml");
   ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->spec.dataset.mix.at("data/more.jsonl"), 0.5);
   EXPECT_EQ(job->name, "my-job");
   EXPECT_EQ(job->dataset_file, "data/train.jsonl");
   EXPECT_EQ(job->spec.model, "smollm2");

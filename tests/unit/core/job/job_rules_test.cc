@@ -48,6 +48,24 @@ TEST(ValidateJobSpecTest, ChecksTheSettingsOfEveryMethod) {
               ElementsAre(Breaks("lora.rank_pattern", "found 4.5, legal is a whole number")));
 }
 
+TEST(ValidateJobSpecTest, ChecksFilesAndWeightsOfAMix) {
+  JobSpec spec = LegalSpec();
+  const std::string sha256(64, 'b');
+  for (const double weight : {0.001, 1.0, 2.25, 1000.0}) {
+    spec.dataset.mix = {{sha256, weight}};
+    EXPECT_THAT(ValidateJobSpec(spec), IsEmpty()) << weight;
+  }
+  for (const double weight : {0.0, -1.0, 1000.5, std::nan("")}) {
+    spec.dataset.mix = {{sha256, weight}};
+    EXPECT_THAT(ValidateJobSpec(spec), ElementsAre(Breaks("dataset.mix." + sha256,
+                                                          "legal is a number above 0, up to 1000")))
+        << weight;
+  }
+  spec.dataset.mix = {{"more.jsonl", 1}};
+  EXPECT_THAT(ValidateJobSpec(spec),
+              ElementsAre(Breaks("dataset.mix", "found key \"more.jsonl\", legal is the SHA-256")));
+}
+
 TEST(ValidateJobSpecTest, RefusesPackingWithVirtualTokens) {
   JobSpec spec = LegalSpec();
   spec.dataset.packing = true;

@@ -52,6 +52,19 @@ TEST_F(AgentTest, BringsAJobToItsEndAndUploadsItsResults) {
   EXPECT_EQ(server_.Artifact(finished.artifacts(0).sha256()), "made from the data");
 }
 
+TEST_F(AgentTest, GivesATrainerTheFilesOfAMix) {
+  v1::StartRanks order = Order("finish");
+  auto& mix = *order.mutable_spec()->mutable_dataset()->mutable_mix();
+  mix[server_.AddArtifact("more data")] = 0.5;
+  Start(order);
+  EXPECT_EQ(AwaitExit().exit_code(), 0);
+  for (const v1::SessionRequest& frame : server_.Frames()) {
+    if (!frame.has_rank_finished()) continue;
+    const v1::Artifact& result = frame.rank_finished().finished().artifacts(0);
+    EXPECT_EQ(server_.Artifact(result.sha256()), "made from the data and more data");
+  }
+}
+
 TEST_F(AgentTest, KeepsLogsAndRemovesResults) {
   Start(Order("finish"));
   AwaitExit();

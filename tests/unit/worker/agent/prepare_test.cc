@@ -27,8 +27,9 @@ class PrepareTest : public ::testing::Test {
 
   v1::PrepareResult Check(const std::string& dataset) {
     WriteText(folder_ / "cache/data", dataset);
-    return PrepareModelAndData(JobSpecToProto(spec_),
-                               {.model_dir = model_, .dataset = folder_ / "cache/data"});
+    return PrepareModelAndData(
+        JobSpecToProto(spec_),
+        {.model_dir = model_, .dataset = folder_ / "cache/data", .mix = mix_});
   }
   // A copy of the model that a test may break, named "tiny".
   void CopyModel() {
@@ -41,6 +42,7 @@ class PrepareTest : public ::testing::Test {
   TempFolder folder_;
   std::string model_;
   JobSpec spec_;
+  std::vector<std::string> mix_;
 };
 
 TEST_F(PrepareTest, ReportsDataAndShapes) {
@@ -71,6 +73,18 @@ TEST_F(PrepareTest, CountsRowsWhereSamplesArePacked) {
             absl::StrCat("training.global_batch_size: found 40, legal is at most the number of "
                          "rows that samples are packed into, ",
                          result.dataset_report().rows()));
+}
+
+TEST_F(PrepareTest, ChecksEveryFileOfAMixAndNamesIt) {
+  const std::string sha256(64, 'c');
+  spec_.dataset.mix = {{sha256, 0.5}};
+  mix_ = {folder_ / "cache/" + sha256};
+  WriteText(mix_[0], dropbp::testing::TinyDataset(20));
+  EXPECT_EQ(Check(dropbp::testing::TinyDataset(64)).dataset_report().samples(), 74);
+  WriteText(mix_[0], "{\"prompt\": \n");
+  const std::string error = Check(dropbp::testing::TinyDataset(64)).error();
+  EXPECT_THAT(error, StartsWith("dataset.mix file " + sha256 + ":1: "));
+  EXPECT_THAT(error, Not(HasSubstr(folder_.path())));
 }
 
 TEST_F(PrepareTest, NamesTheLineOfBrokenData) {

@@ -69,6 +69,14 @@ TEST_F(PreparerTest, GivesTheCheckItsFilesAndRelaysTheAnswer) {
   EXPECT_EQ(ReadText(folder_ / "spec"), job_.spec().SerializeAsString());
 }
 
+TEST_F(PreparerTest, FetchesTheFilesOfAMix) {
+  const std::string sha256 = server_.AddArtifact("more data");
+  (*job_.mutable_spec()->mutable_dataset()->mutable_mix())[sha256] = 0.5;
+  Check("echo \"$@\" > " + folder_ / "arguments");
+  EXPECT_THAT(ReadText(folder_ / "arguments"), HasSubstr(" --mix " + folder_ / "cache/" + sha256));
+  EXPECT_EQ(ReadText(folder_ / "cache/" + sha256), "more data");
+}
+
 TEST_F(PreparerTest, TellsACrashOfTheCheck) {
   const v1::PrepareResult result = Check("echo reading vocabulary >&2; kill -SEGV $$");
   EXPECT_THAT(result.error(), HasSubstr("ended with signal 11 (Segmentation fault)"));

@@ -37,8 +37,11 @@ int Finish(CoordinatorLink& link) {
     report.loss = 3.0 - step;
     link.ReportStep(report);
   }
-  std::ofstream(link.assignment().output_dir + "/result.txt")
-      << "made from " << std::ifstream(link.assignment().dataset_path).rdbuf();
+  std::ofstream result(link.assignment().output_dir + "/result.txt");
+  result << "made from " << std::ifstream(link.assignment().dataset_path).rdbuf();
+  for (const auto& [sha256, path] : link.assignment().mix_paths)
+    result << " and " << std::ifstream(path).rdbuf();
+  result.close();
   const absl::Status status = link.ReportFinished(3, {"result.txt"});
   Say("finished: " + status.ToString());
   return status.ok() ? 0 : 1;

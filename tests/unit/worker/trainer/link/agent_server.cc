@@ -20,6 +20,7 @@ v1::ConnectResponse ExampleAssignment() {
   assignment.mutable_spec()->mutable_lora()->set_rank(8);
   assignment.set_model_dir("/models/tiny");
   assignment.set_dataset_path("/cache/data");
+  (*assignment.mutable_mix_paths())["more"] = "/cache/more";
   assignment.set_output_dir("/out");
   assignment.set_device("cuda:0");
   assignment.set_threads(4);

@@ -48,6 +48,7 @@ TEST_F(GrpcLinkTest, ReceivesItsAssignment) {
   EXPECT_EQ(assignment.spec.training.micro_batch_size, 4) << "left out: the default";
   EXPECT_EQ(assignment.model_dir, "/models/tiny");
   EXPECT_EQ(assignment.dataset_path, "/cache/data");
+  EXPECT_EQ(assignment.mix_paths.at("more"), "/cache/more");
   EXPECT_EQ(assignment.output_dir, "/out");
   EXPECT_EQ(assignment.device, "cuda:0");
   EXPECT_EQ(assignment.threads, 4);
