@@ -19,12 +19,12 @@ struct Options {
   bool follow = false;
 };
 
-absl::Status UploadDataset(Session& session, JobClient& client, const JobInput& input) {
-  if (input.dataset_path.empty()) return absl::OkStatus();
-  TransferMeter meter(absl::StrCat("upload of ", input.dataset.name()), session.err());
-  return client
-      .Upload(input.dataset_path, input.dataset,
-              [&](int64_t done, int64_t total) { meter.Show(done, total); })
+// Nothing for an empty path.
+absl::Status Upload(Session& session, JobClient& client, const std::string& path,
+                    const v1::Artifact& file) {
+  if (path.empty()) return absl::OkStatus();
+  TransferMeter meter(absl::StrCat("upload of ", file.name()), session.err());
+  return client.Upload(path, file, [&](int64_t done, int64_t total) { meter.Show(done, total); })
       .status();
 }
 
@@ -55,7 +55,8 @@ absl::StatusOr<ExitCode> Submit(Session& session, const Options& options) {
   ASSIGN_OR_RETURN(auto client, session.Connect());
   const v1::CreateJobRequest request = MakeCreateRequest(input);
   if (options.dry_run) return DryRun(session, *client, request);
-  RETURN_IF_ERROR(UploadDataset(session, *client, input));
+  RETURN_IF_ERROR(Upload(session, *client, input.dataset_path, input.dataset));
+  RETURN_IF_ERROR(Upload(session, *client, input.validation_path, input.validation));
   ASSIGN_OR_RETURN(const v1::Job job, Create(*client, request));
   if (session.json()) {
     PrintJson(job, session.out());

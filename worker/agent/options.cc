@@ -128,7 +128,8 @@ CommandLine ParseCommandLine(int argc, char** argv) {
   CLI::App* prepare = app.add_subcommand(
       "prepare", "Check a model and a data set: JobSpec on stdin, PrepareResult on stdout");
   prepare->add_option("--model-dir", line.prepare.model_dir, "Model folder")->required();
-  prepare->add_option("--dataset", line.prepare.dataset, "JSONL file")->required();
+  prepare->add_option("--dataset", line.prepare.files.dataset, "Data file")->required();
+  prepare->add_option("--validation", line.prepare.files.validation, "File of held-out samples");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

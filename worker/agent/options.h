@@ -6,6 +6,7 @@
 #include "absl/time/time.h"
 #include "core/base/status.h"
 #include "core/security/tls_files.h"
+#include "worker/data/job_data.h"
 
 namespace dropbp::agent {
 
@@ -30,7 +31,7 @@ struct AgentOptions {
 // Settings of `dropbp-worker prepare`.
 struct PrepareOptions {
   std::string model_dir;
-  std::string dataset;
+  data::JobFiles files;
 };
 
 // What the command line asks for.

@@ -2,6 +2,8 @@
 
 #include <filesystem>
 #include <iostream>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -9,7 +11,8 @@
 #include "core/base/status.h"
 #include "core/base/text.h"
 #include "proto/support/job_spec_proto.h"
-#include "worker/data/dataset.h"
+#include "worker/data/job_data.h"
+#include "worker/data/prompt.h"
 #include "worker/hf/decoder_tensors.h"
 #include "worker/hf/model_config.h"
 #include "worker/hf/safetensors.h"
@@ -55,6 +58,8 @@ void SetReport(const data::DatasetReport& report, v1::DatasetReport& proto) {
   proto.set_duplicates(report.duplicates);
   proto.set_longest(report.longest);
   proto.set_format(report.format);
+  proto.set_validation_samples(report.validation_samples);
+  proto.set_validation_supervised_tokens(report.validation_supervised_tokens);
 }
 
 absl::StatusOr<v1::PrepareResult> Check(const JobSpec& spec, const PrepareOptions& options) {
@@ -64,18 +69,23 @@ absl::StatusOr<v1::PrepareResult> Check(const JobSpec& spec, const PrepareOption
   ASSIGN_OR_RETURN(const hf::ModelTensors model, hf::OpenModelTensors(options.model_dir));
   RETURN_IF_ERROR(hf::CheckDecoderTensors(config, model, options.model_dir));
   RETURN_IF_ERROR(CheckTargetModules(spec, model));
-  ASSIGN_OR_RETURN(const data::TokenizedDataset dataset,
-                   data::LoadDataset(options.dataset, spec.dataset, options.model_dir));
-  RETURN_IF_ERROR(CheckSampleCount(spec, dataset.report));
-  SetReport(dataset.report, *result.mutable_dataset_report());
+  ASSIGN_OR_RETURN(const data::JobData data,
+                   data::LoadJobData(options.files, spec, options.model_dir));
+  RETURN_IF_ERROR(CheckSampleCount(spec, data.training.report));
+  RETURN_IF_ERROR(
+      data::EncodeEvaluationPrompts(spec.evaluation.prompts, options.model_dir).status());
+  SetReport(data.training.report, *result.mutable_dataset_report());
   return result;
 }
 
 // A message without this node's paths.
 std::string ForUser(const std::string& message, const PrepareOptions& options) {
   const std::string models_dir = std::filesystem::path(options.model_dir).parent_path();
-  return ToValidUtf8(
-      absl::StrReplaceAll(message, {{options.dataset, "dataset"}, {models_dir + "/", ""}}));
+  std::vector<std::pair<std::string, std::string>> names = {{options.files.dataset, "dataset"},
+                                                            {models_dir + "/", ""}};
+  if (!options.files.validation.empty())
+    names.emplace_back(options.files.validation, "validation file");
+  return ToValidUtf8(absl::StrReplaceAll(message, names));
 }
 
 }  // namespace

@@ -76,12 +76,18 @@ v1::PrepareResult Preparer::Check(const v1::PrepareJob& job) {
 
 absl::StatusOr<v1::PrepareResult> Preparer::RunCheck(const v1::PrepareJob& job) {
   ASSIGN_OR_RETURN(const std::string model_dir, FindModel(options_.models_dir, job.spec().model()));
-  ASSIGN_OR_RETURN(const std::string dataset,
-                   datasets_.Fetch(job.spec().dataset().artifact(), stopping_));
+  const v1::DatasetSpec& data = job.spec().dataset();
+  ASSIGN_OR_RETURN(const std::string dataset, datasets_.Fetch(data.artifact(), stopping_));
+  std::vector<std::string> arguments = {program_,  "prepare",   "--model-dir",
+                                        model_dir, "--dataset", dataset};
+  if (!data.validation_artifact().empty()) {
+    ASSIGN_OR_RETURN(const std::string validation,
+                     datasets_.Fetch(data.validation_artifact(), stopping_));
+    arguments.insert(arguments.end(), {"--validation", validation});
+  }
   ASSIGN_OR_RETURN(
       const ChildResult child,
-      RunChild(spawner_, {program_, "prepare", "--model-dir", model_dir, "--dataset", dataset},
-               job.spec().SerializeAsString(), kTimeout, stopping_));
+      RunChild(spawner_, arguments, job.spec().SerializeAsString(), kTimeout, stopping_));
   v1::PrepareResult result;
   if (child.exit.exit_code == 0 && result.ParseFromString(child.output)) return result;
   return ExplainEnd(child);

@@ -198,6 +198,10 @@ absl::StatusOr<v1::Assignment> Trainers::PrepareAssignment(const v1::StartRanks&
                    FindModel(options_.models_dir, request.spec().model()));
   ASSIGN_OR_RETURN(*assignment.mutable_dataset_path(),
                    datasets_.Fetch(request.spec().dataset().artifact(), stopping_));
+  if (const std::string& held_out = request.spec().dataset().validation_artifact();
+      !held_out.empty()) {
+    ASSIGN_OR_RETURN(*assignment.mutable_validation_path(), datasets_.Fetch(held_out, stopping_));
+  }
   if (request.has_checkpoint()) {
     ASSIGN_OR_RETURN(*assignment.mutable_checkpoint_dir(),
                      checkpoints_.Fetch(request.job_id(), request.checkpoint(), stopping_));

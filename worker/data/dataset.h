@@ -31,6 +31,9 @@ struct DatasetReport {
   int64_t duplicates = 0;  // left out: an earlier sample has the same tokens and the same loss
   int64_t longest = 0;     // tokens of the longest record, before cutting
   std::string format;
+  // Held out, see LoadJobData.
+  int64_t validation_samples = 0;
+  int64_t validation_supervised_tokens = 0;
 };
 
 struct TokenizedDataset {
