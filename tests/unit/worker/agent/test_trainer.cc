@@ -39,7 +39,7 @@ int Finish(CoordinatorLink& link) {
   }
   std::ofstream(link.assignment().output_dir + "/result.txt")
       << "made from " << std::ifstream(link.assignment().dataset_path).rdbuf();
-  const absl::Status status = link.ReportFinished(3, {"result.txt"});
+  const absl::Status status = link.ReportFinished(3, {"result.txt"}, "");
   Say("finished: " + status.ToString());
   return status.ok() ? 0 : 1;
 }

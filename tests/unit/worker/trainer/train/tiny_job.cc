@@ -131,9 +131,9 @@ absl::Status RunSteps(TinyRank& rank, ProcessGroup* group,
 std::vector<TinyRank> TrainTiny(JobSpec spec, int world_size,
                                 const std::function<void(TinyRank&, ProcessGroup*)>& before_step,
                                 std::vector<absl::Status>* statuses,
-                                const std::function<void(Assignment&)>& edit) {
+                                const std::function<void(Assignment&)>& edit,
+                                const TinyData& data) {
   spec.resources.ranks = world_size;
-  const std::vector<data::Sample> samples = TinySamples();
   std::vector<TinyRank> ranks(world_size);
   std::vector<absl::Status> ends(world_size);
   RunRanks(world_size, [&](int r, ProcessGroup* group) {
@@ -143,7 +143,8 @@ std::vector<TinyRank> TrainTiny(JobSpec spec, int world_size,
     if (edit) edit(assignment);
     rank.link = std::make_unique<MemoryLink>(assignment, nullptr);
     rank.model = TinyModel(spec);
-    auto trainer = Trainer::Make(rank.link.get(), rank.model.get(), samples, group);
+    auto trainer =
+        Trainer::Make(rank.link.get(), rank.model.get(), data.samples, group, data.evaluation_set);
     ASSERT_TRUE(trainer.ok()) << trainer.status();
     rank.trainer = *std::move(trainer);
     ends[r] = RunSteps(rank, group, before_step);
