@@ -54,11 +54,11 @@ std::vector<FieldViolation> ViolationsOf(const v1::CreateJobRequest& request, co
 
 }  // namespace
 
-absl::Status Coordinator::CheckDataset(const JobSpec& spec) const {
-  if (artifacts_.Has(spec.dataset.artifact)) return absl::OkStatus();
+absl::Status Coordinator::CheckUploaded(std::string_view field, const std::string& sha256) const {
+  if (artifacts_.Has(sha256)) return absl::OkStatus();
   const FieldViolation violation{
-      "dataset.artifact", absl::StrCat("found '", spec.dataset.artifact,
-                                       "', legal is the SHA-256 of a file that was uploaded")};
+      std::string(field),
+      absl::StrCat("found '", sha256, "', legal is the SHA-256 of a file that was uploaded")};
   const absl::Status invalid = InvalidFields({&violation, 1});
   // The request is well formed: what is missing is the upload before it.
   absl::Status status = absl::FailedPreconditionError(invalid.message());
@@ -86,7 +86,9 @@ absl::StatusOr<v1::Job> Coordinator::CreateJob(const v1::CreateJobRequest& reque
     absl::StatusOr<v1::Job> answer = store_->FindAnswer(created.request_id, created.content_hash);
     if (!absl::IsNotFound(answer.status())) return answer;
   }
-  RETURN_IF_ERROR(CheckDataset(spec));
+  RETURN_IF_ERROR(CheckUploaded("dataset.artifact", spec.dataset.artifact));
+  if (const std::string& held_out = spec.dataset.validation_artifact; !held_out.empty())
+    RETURN_IF_ERROR(CheckUploaded("dataset.validation_artifact", held_out));
   ASSIGN_OR_RETURN(const v1::Job job, store_->Create(created));
   LiveRun& live = runs_[job.job_id()];
   live.create_order = store_->newest_order();
@@ -118,6 +120,10 @@ absl::StatusOr<JobPage> Coordinator::ListJobs(const JobQuery& query) {
   ASSIGN_OR_RETURN(JobPage page, store_->List(query));
   for (v1::Job& job : page.jobs) {
     if (const LiveRun* live = FindRun(job.job_id())) job = Decorated(*live);
+    // A page of jobs has room for no texts.
+    if (job.progress().has_evaluation()) {
+      job.mutable_progress()->mutable_evaluation()->clear_samples();
+    }
   }
   return page;
 }
