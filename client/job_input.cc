@@ -48,27 +48,36 @@ absl::Status ApplyArguments(const JobArguments& arguments, JobFile& job) {
   return absl::OkStatus();
 }
 
-std::string DatasetPath(const JobArguments& arguments, const JobFile& job) {
-  if (!arguments.dataset.empty()) return arguments.dataset;
-  if (job.dataset_file.empty()) return "";
-  return (fs::path(arguments.file).parent_path() / job.dataset_file).string();
+// The path of a data file: as given on the command line, else as the job file names it.
+std::string PathOf(const JobArguments& arguments, const std::string& given,
+                   const std::string& named) {
+  if (!given.empty() || named.empty()) return given;
+  return (fs::path(arguments.file).parent_path() / named).string();
 }
+
+absl::StatusOr<v1::Artifact> Describe(const std::string& path, absl::string_view field) {
+  RETURN_IF_ERROR(CheckIsFile(path, field));
+  std::error_code error;
+  v1::Artifact file;
+  file.set_name(fs::path(path).filename().string());
+  file.set_size_bytes(static_cast<int64_t>(fs::file_size(path, error)));
+  if (!error && file.size_bytes() == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(field, ": ", path, " is empty, legal are records"));
+  }
+  ASSIGN_OR_RETURN(*file.mutable_sha256(), Sha256HexOfFile(path));
+  return file;
+}
+
+bool IsCsv(const std::string& path) { return absl::EndsWith(path, ".csv"); }
 
 absl::Status LoadDataset(JobInput& input) {
   const std::string& path = input.dataset_path;
-  RETURN_IF_ERROR(CheckIsFile(path, "dataset.file"));
-  std::error_code error;
-  input.dataset.set_name(fs::path(path).filename().string());
-  input.dataset.set_size_bytes(static_cast<int64_t>(fs::file_size(path, error)));
-  if (!error && input.dataset.size_bytes() == 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("dataset.file: ", path, " is empty, legal are records"));
-  }
-  ASSIGN_OR_RETURN(*input.dataset.mutable_sha256(), Sha256HexOfFile(path));
+  ASSIGN_OR_RETURN(input.dataset, Describe(path, "dataset.file"));
   input.job.spec.dataset.artifact = input.dataset.sha256();
   // Workers know files by their content only.
   std::string& file_type = input.job.spec.dataset.file_type;
-  if (file_type == "detect" && absl::EndsWith(path, ".csv")) file_type = "csv";
+  if (file_type == "detect" && IsCsv(path)) file_type = "csv";
   return absl::OkStatus();
 }
 
@@ -85,6 +94,19 @@ absl::Status LoadMix(const JobArguments& arguments, JobInput& input) {
     input.mix.emplace_back(path, std::move(file));
   }
   return absl::OkStatus();
+}
+
+absl::Status LoadValidation(JobInput& input) {
+  const std::string& path = input.validation_path;
+  if (path.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(input.validation, Describe(path, "dataset.validation_file"));
+  input.job.spec.dataset.validation_artifact = input.validation.sha256();
+  // They are read by the same settings.
+  if (input.dataset_path.empty() || IsCsv(path) == IsCsv(input.dataset_path))
+    return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("dataset.validation_file: found ", path,
+                                                 " beside ", input.dataset_path,
+                                                 ", legal is a file of the same type"));
 }
 
 // Every rule but the one that asks for a data set.
@@ -108,12 +130,14 @@ absl::StatusOr<JobInput> Load(const JobArguments& arguments) {
   JobInput input;
   ASSIGN_OR_RETURN(input.job, ParseJobFile(yaml, arguments.file));
   RETURN_IF_ERROR(ApplyArguments(arguments, input.job));
-  input.dataset_path = DatasetPath(arguments, input.job);
+  input.dataset_path = PathOf(arguments, arguments.dataset, input.job.dataset_file);
+  input.validation_path = PathOf(arguments, arguments.validation, input.job.validation_file);
   RETURN_IF_ERROR(LoadMix(arguments, input));
   const bool named = !arguments.dataset.empty();
   if (!arguments.dataset_needed && !named && !Exists(input.dataset_path)) {
     input.dataset_path.clear();
   }
+  RETURN_IF_ERROR(LoadValidation(input));
   if (!input.dataset_path.empty()) {
     RETURN_IF_ERROR(LoadDataset(input));
   } else if (!arguments.dataset_needed) {

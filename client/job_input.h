@@ -1,4 +1,5 @@
-// From what a person typed to a job that can be sent: file, --set, --name, --dataset.
+// From what a person typed to a job that can be sent: file, --set, --name, --dataset,
+// --validation-dataset.
 #pragma once
 
 #include <string>
@@ -15,16 +16,19 @@ namespace dropbp::client {
 struct JobArguments {
   std::string file;               // -f
   std::string dataset;            // --dataset; relative to the current folder
+  std::string validation;         // --validation-dataset; likewise
   std::vector<std::string> sets;  // --set
   std::string name;               // --name
   bool dataset_needed = true;     // false: a missing data set is no error
 };
 
 struct JobInput {
-  JobFile job;               // artifact filled in
-  std::string dataset_path;  // local file to upload; empty if the job names an artifact that was
-                             // uploaded before
-  v1::Artifact dataset;      // name, hash and size of that file
+  JobFile job;                  // artifacts filled in
+  std::string dataset_path;     // local file to upload; empty if the job names an artifact that was
+                                // uploaded before
+  v1::Artifact dataset;         // name, hash and size of that file
+  std::string validation_path;  // the same for held-out samples; empty if there is none to upload
+  v1::Artifact validation;
   std::vector<std::pair<std::string, v1::Artifact>> mix;  // the same of files of dataset.mix
 };
 

@@ -8,6 +8,8 @@ CLI::Option* AddJobOptions(CLI::App& command, JobArguments& arguments) {
           ->required();
   command.add_option("--dataset", arguments.dataset,
                      "Data file; overrides dataset.file of the job file");
+  command.add_option("--validation-dataset", arguments.validation,
+                     "File of held-out samples; overrides dataset.validation_file");
   command
       .add_option("--set", arguments.sets,
                   "FIELD=VALUE that overrides the job file; may be repeated")

@@ -7,8 +7,8 @@
 
 namespace dropbp::client {
 
-// Adds -f, --dataset and --set, which fill `arguments` when the command line is parsed. Returns -f,
-// which is required.
+// Adds -f, --dataset, --validation-dataset and --set, which fill `arguments` when the command line
+// is parsed. Returns -f, which is required.
 CLI::Option* AddJobOptions(CLI::App& command, JobArguments& arguments);
 
 }  // namespace dropbp::client

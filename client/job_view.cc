@@ -1,5 +1,7 @@
 #include "client/job_view.h"
 
+#include <cmath>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -52,6 +54,19 @@ void AddProgress(const v1::JobProgress& progress, Properties& table) {
   }
 }
 
+std::string LossText(const v1::Evaluation& evaluation) {
+  return absl::StrFormat("loss %s, perplexity %.4g, after step %d", FormatLoss(evaluation.loss()),
+                         std::exp(evaluation.loss()), evaluation.step());
+}
+
+void AddEvaluation(const v1::JobProgress& progress, Properties& table) {
+  const v1::Evaluation& newest = progress.evaluation();
+  if (newest.supervised_tokens() == 0) return;
+  table.Add("validation", LossText(newest));
+  if (progress.best_evaluation().step() == newest.step()) return;
+  if (progress.has_best_evaluation()) table.Add("best", LossText(progress.best_evaluation()));
+}
+
 std::string DropRates(const v1::DropPlan& plan) {
   return absl::StrFormat(
       "asked %s, planned %s (plan %d, %s, %s masks)", FormatPercent(plan.target_drop_rate()),
@@ -69,6 +84,12 @@ void AddData(const v1::DatasetReport& report, Properties& table) {
                                          static_cast<double>(report.samples()) /
                                              static_cast<double>(report.rows())));
   }
+  if (report.validation_samples() > 0) {
+    table.Add(
+        "held out",
+        absl::StrFormat("%d samples, %s supervised tokens", report.validation_samples(),
+                        FormatCount(static_cast<double>(report.validation_supervised_tokens()))));
+  }
   if (report.truncated() > 0) table.Add("truncated", absl::StrCat(report.truncated(), " samples"));
   if (report.dropped() > 0)
     table.Add("left out", absl::StrCat(report.dropped(), " samples, too long"));
@@ -82,6 +103,7 @@ void PrintJob(const v1::Job& job, const Sink& sink) {
   Properties table;
   AddIdentity(job, table);
   AddProgress(job.progress(), table);
+  AddEvaluation(job.progress(), table);
   if (job.has_checkpoint()) {
     table.Add("checkpoint", absl::StrFormat("after step %d, %s, %s", job.checkpoint().step(),
                                             FormatTime(job.checkpoint().create_time()),

@@ -4,11 +4,13 @@
 #include <cmath>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "client/format.h"
 #include "client/plots.h"
+#include "core/base/text.h"
 
 namespace dropbp::client {
 namespace {
@@ -30,6 +32,9 @@ std::vector<std::string> Figures(const v1::JobProgress& progress) {
       FormatPercent(DoneShare(progress))};
   if (progress.step() == 0) return figures;
   figures.push_back(absl::StrCat("loss ", FormatLoss(progress.loss())));
+  if (progress.evaluation().supervised_tokens() > 0) {
+    figures.push_back(absl::StrCat("validation ", FormatLoss(progress.evaluation().loss())));
+  }
   if (progress.tokens_per_second() > 0) {
     figures.push_back(absl::StrFormat("%.0f tok/s", progress.tokens_per_second()));
   }
@@ -40,7 +45,25 @@ std::vector<std::string> Figures(const v1::JobProgress& progress) {
   return figures;
 }
 
+// Text of a model in one line: nothing in it moves a cursor or changes a colour.
+std::string OneLine(std::string line, size_t bytes) {
+  std::replace_if(
+      line.begin(), line.end(), [](unsigned char c) { return absl::ascii_iscntrl(c); }, ' ');
+  return Shortened(line, bytes);
+}
+
 }  // namespace
+
+std::vector<std::string> SampleLines(const v1::Evaluation& evaluation) {
+  constexpr size_t kPromptBytes = 40;
+  constexpr size_t kAnswerBytes = 80;
+  std::vector<std::string> lines;
+  for (const v1::SampleText& sample : evaluation.samples()) {
+    lines.push_back(absl::StrCat("          ", OneLine(sample.prompt(), kPromptBytes), "  ->  ",
+                                 OneLine(sample.text(), kAnswerBytes)));
+  }
+  return lines;
+}
 
 std::string ProgressText(const v1::JobProgress& progress) {
   return absl::StrJoin(Figures(progress), kGap);

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "client/console.h"
@@ -12,13 +13,16 @@
 
 namespace dropbp::client {
 
-// "step 120/400  30.0%  loss 0.0142  255 tok/s  drop 50.0%  eta 1m 32s"; figures that are not known
-// yet are left out.
+// "step 120/400  30.0%  loss 0.0142  validation 0.0201  255 tok/s  drop 50.0%  eta 1m 32s"; figures
+// that are not known yet are left out.
 std::string ProgressText(const v1::JobProgress& progress);
 
 // ProgressText after a bar, never wider than `width` columns: the bar shrinks first, then figures
 // are left out from the right.
 std::string ProgressBar(const v1::JobProgress& progress, int width, bool unicode);
+
+// A line for each answer of an evaluation: what was asked and what was answered, both shortened.
+std::vector<std::string> SampleLines(const v1::Evaluation& evaluation);
 
 // "12:34:56  RUNNING     attempt 1: message", without an end of line.
 std::string EventText(const v1::JobEvent& event, const Sink& sink);

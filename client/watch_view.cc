@@ -6,6 +6,14 @@
 namespace dropbp::client {
 namespace {
 
+// An event that is no step, in full: its sentence, and the answers of an evaluation.
+void PrintEvent(const v1::JobEvent& event, const Sink& sink) {
+  sink.stream << EventText(event, sink) << '\n';
+  if (event.type() != v1::JobEvent::EVALUATION) return;
+  for (const std::string& line : SampleLines(event.progress().evaluation()))
+    sink.stream << line << '\n';
+}
+
 class BarView : public WatchView {
  public:
   explicit BarView(const Sink& sink) : sink_(sink) {}
@@ -13,7 +21,7 @@ class BarView : public WatchView {
   void Show(const v1::JobEvent& event) override {
     if (event.type() != v1::JobEvent::STEP) {
       Erase();
-      sink_.stream << EventText(event, sink_) << '\n';
+      PrintEvent(event, sink_);
     }
     if (event.has_progress()) newest_ = event.progress();
     Draw();
@@ -52,7 +60,8 @@ class LineView : public WatchView {
 
   void Show(const v1::JobEvent& event) override {
     if (event.type() != v1::JobEvent::STEP) {
-      sink_.stream << EventText(event, sink_) << std::endl;
+      PrintEvent(event, sink_);
+      sink_.stream.flush();
       return;
     }
     const bool last = event.progress().step() == event.progress().total_steps();

@@ -14,11 +14,17 @@ void PrintCheckpoints(const v1::ListCheckpointsResponse& found, const Sink& sink
                {"ATTEMPT", Align::kRight},
                {"PARTS", Align::kRight},
                {"SIZE", Align::kRight},
-               {"LOSS", Align::kRight}});
+               {"LOSS", Align::kRight},
+               {"VALIDATION", Align::kRight},
+               {""}});
   for (const v1::Checkpoint& checkpoint : found.checkpoints()) {
+    const v1::Evaluation& evaluation = checkpoint.progress().evaluation();
+    const bool evaluated =
+        evaluation.step() == checkpoint.step() && evaluation.supervised_tokens() > 0;
     table.Add({absl::StrCat(checkpoint.step()), FormatTime(checkpoint.create_time()),
                absl::StrCat(checkpoint.attempt()), absl::StrCat(checkpoint.parts_size()),
-               FormatBytes(checkpoint.size_bytes()), FormatLoss(checkpoint.progress().loss())});
+               FormatBytes(checkpoint.size_bytes()), FormatLoss(checkpoint.progress().loss()),
+               evaluated ? FormatLoss(evaluation.loss()) : "-", checkpoint.best() ? "best" : ""});
   }
   table.Print(sink);
 }

@@ -18,8 +18,10 @@ namespace fs = std::filesystem;
 struct Options {
   std::string job_id;
   std::string folder;
-  int64_t checkpoint = 0;  // step; 0: the results
+  std::string checkpoint;  // its step, or "best"; empty: the results
 };
+
+constexpr char kBest[] = "best";
 
 // A name from the network becomes a file here only if it is nothing but a name.
 absl::Status CheckName(const std::string& name) {
@@ -69,16 +71,20 @@ Artifacts FilesOf(const v1::Checkpoint& checkpoint) {
   return files;
 }
 
+bool IsAskedFor(const v1::Checkpoint& checkpoint, const std::string& asked) {
+  return asked == kBest ? checkpoint.best() : asked == absl::StrCat(checkpoint.step());
+}
+
 absl::StatusOr<ExitCode> DownloadCheckpoint(Session& session, JobClient& client,
                                             const Options& options) {
   ASSIGN_OR_RETURN(const v1::ListCheckpointsResponse found, client.ListCheckpoints(options.job_id));
-  const std::string folder = options.folder.empty()
-                                 ? absl::StrCat(options.job_id, "-step-", options.checkpoint)
-                                 : options.folder;
   std::vector<int64_t> steps;
   for (const v1::Checkpoint& checkpoint : found.checkpoints()) {
     steps.push_back(checkpoint.step());
-    if (checkpoint.step() != options.checkpoint) continue;
+    if (!IsAskedFor(checkpoint, options.checkpoint)) continue;
+    const std::string folder = options.folder.empty()
+                                   ? absl::StrCat(options.job_id, "-step-", checkpoint.step())
+                                   : options.folder;
     RETURN_IF_ERROR(FetchAll(session, client, FilesOf(checkpoint), folder));
     return ExitCode::kOk;
   }
@@ -90,7 +96,7 @@ absl::StatusOr<ExitCode> DownloadCheckpoint(Session& session, JobClient& client,
 
 absl::StatusOr<ExitCode> Download(Session& session, const Options& options) {
   ASSIGN_OR_RETURN(auto client, session.Connect());
-  if (options.checkpoint > 0) return DownloadCheckpoint(session, *client, options);
+  if (!options.checkpoint.empty()) return DownloadCheckpoint(session, *client, options);
   ASSIGN_OR_RETURN(const v1::Job job, client->GetJob(options.job_id));
   if (job.artifacts().empty()) {
     const std::string next =
@@ -121,8 +127,9 @@ void AddDownload(CLI::App& app, Session& session) {
                       "Folder to write to; default: a folder named like the job");
   command
       ->add_option("--checkpoint", options->checkpoint,
-                   "Fetch the checkpoint after this many steps instead of the results")
-      ->check(CLI::Range(int64_t{1}, int64_t{10'000'000}));
+                   "Fetch the checkpoint after this many steps, or the best one, instead of the "
+                   "results")
+      ->check(CLI::Range(int64_t{1}, int64_t{10'000'000}) | CLI::IsMember({kBest}));
 }
 
 }  // namespace dropbp::client

@@ -78,8 +78,8 @@ absl::StatusOr<ExitCode> ShowDryPlan(Session& session, const Options& options) {
 }
 
 absl::StatusOr<ExitCode> Plan(Session& session, const Options& options) {
-  const bool has_input =
-      !options.job.file.empty() || !options.job.dataset.empty() || !options.job.sets.empty();
+  const bool has_input = !options.job.file.empty() || !options.job.dataset.empty() ||
+                         !options.job.validation.empty() || !options.job.sets.empty();
   if (options.dry_run && options.job_id.empty() && !options.job.file.empty()) {
     return ShowDryPlan(session, options);
   }

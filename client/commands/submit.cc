@@ -19,16 +19,18 @@ struct Options {
   bool follow = false;
 };
 
+// Nothing for an empty path.
 absl::Status Upload(Session& session, JobClient& client, const std::string& path,
                     const v1::Artifact& file) {
+  if (path.empty()) return absl::OkStatus();
   TransferMeter meter(absl::StrCat("upload of ", file.name()), session.err());
   return client.Upload(path, file, [&](int64_t done, int64_t total) { meter.Show(done, total); })
       .status();
 }
 
 absl::Status UploadData(Session& session, JobClient& client, const JobInput& input) {
-  if (!input.dataset_path.empty())
-    RETURN_IF_ERROR(Upload(session, client, input.dataset_path, input.dataset));
+  RETURN_IF_ERROR(Upload(session, client, input.dataset_path, input.dataset));
+  RETURN_IF_ERROR(Upload(session, client, input.validation_path, input.validation));
   for (const auto& [path, file] : input.mix) RETURN_IF_ERROR(Upload(session, client, path, file));
   return absl::OkStatus();
 }

@@ -34,7 +34,7 @@ size_t EditDistance(std::string_view a, std::string_view b) {
 std::string_view LastKey(std::string_view path) { return path.substr(path.rfind('.') + 1); }
 
 std::vector<std::string_view> KnownNames() {
-  std::vector<std::string_view> names = {"name", "dataset.file"};
+  std::vector<std::string_view> names = {"name", "dataset.file", "dataset.validation_file"};
   std::set<std::string_view> sections;
   for (const JobField& field : JobFields()) {
     names.push_back(field.path);

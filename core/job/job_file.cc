@@ -59,6 +59,12 @@ const JobField* PairsFieldOf(std::string_view path) {
   return nullptr;
 }
 
+// What names a data file at `path`; null: no such path.
+std::string* FileAt(std::string_view path, JobFile& job) {
+  if (path == "dataset.file") return &job.dataset_file;
+  return path == "dataset.validation_file" ? &job.validation_file : nullptr;
+}
+
 // Walks a document and collects every problem with its line.
 class Reader {
  public:
@@ -90,7 +96,7 @@ class Reader {
   void List(const JobField& field, const YAML::Node& value);
   void Pairs(const JobField& field, const YAML::Node& value);
   void Name(const YAML::Node& value);
-  void DatasetFile(const YAML::Node& value);
+  void DataFile(const std::string& path, std::string& file, const YAML::Node& value);
 
   JobFile job_;
   int line_ = 1;
@@ -122,8 +128,8 @@ void Reader::Section(const YAML::Node& map, const std::string& prefix) {
 void Reader::Entry(const YAML::Node& value, const std::string& path) {
   if (path == "name") {
     Name(value);
-  } else if (path == "dataset.file") {
-    DatasetFile(value);
+  } else if (std::string* file = FileAt(path, job_)) {
+    DataFile(path, *file, value);
   } else if (const JobField* field = FindJobField(path)) {
     Field(*field, value);
   } else if (!IsSection(path)) {
@@ -184,12 +190,11 @@ void Reader::Name(const YAML::Node& value) {
   }
 }
 
-void Reader::DatasetFile(const YAML::Node& value) {
+void Reader::DataFile(const std::string& path, std::string& file, const YAML::Node& value) {
   if (value.IsScalar() && !value.Scalar().empty()) {
-    job_.dataset_file = value.Scalar();
+    file = value.Scalar();
   } else {
-    Problem("dataset.file",
-            absl::StrCat("found ", KindOf(value), ", legal is the path of a data file"));
+    Problem(path, absl::StrCat("found ", KindOf(value), ", legal is the path of a data file"));
   }
 }
 
@@ -249,8 +254,8 @@ absl::Status SetJobField(std::string_view assignment, JobFile& job) {
     } else {
       job.name = value;
     }
-  } else if (path == "dataset.file") {
-    job.dataset_file = value;
+  } else if (std::string* file = FileAt(path, job)) {
+    *file = value;
   } else if (const JobField* pairs = PairsFieldOf(path); pairs != nullptr) {
     violation = SetEntry(*pairs, path.substr(pairs->path.size() + 1), value, job.spec);
   } else if (const JobField* field = FindJobField(path); field == nullptr) {

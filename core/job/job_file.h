@@ -1,5 +1,5 @@
-// A job as people write it: a YAML file. The keys are the paths of job_fields.h, nested, and `name`
-// and `dataset.file`.
+// A job as people write it: a YAML file. The keys are the paths of job_fields.h, nested, and
+// `name`, `dataset.file` and `dataset.validation_file`.
 #pragma once
 
 #include <string>
@@ -13,8 +13,9 @@
 namespace dropbp {
 
 struct JobFile {
-  std::string name;          // job id; empty: the coordinator chooses
-  std::string dataset_file;  // dataset.file: path of the data, relative to the job file
+  std::string name;             // job id; empty: the coordinator chooses
+  std::string dataset_file;     // dataset.file: path of the data, relative to the job file
+  std::string validation_file;  // dataset.validation_file: that of held-out samples, likewise
   JobSpec spec;
 };
 

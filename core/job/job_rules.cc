@@ -28,6 +28,8 @@ constexpr size_t kMaxNameBytes = 128;
 constexpr size_t kMaxPatterns = 256;
 constexpr size_t kMaxMixFiles = 64;
 constexpr int kMaxMixWeight = 1000;
+constexpr size_t kMaxPrompts = 16;
+constexpr size_t kMaxPromptBytes = 4096;
 
 std::string Quoted(std::string_view text) {
   return absl::StrCat("\"", Shortened(ToValidUtf8(text), kShownBytes), "\"");
@@ -233,6 +235,44 @@ void CheckDropbp(const JobSpec& spec, std::vector<FieldViolation>& out) {
   }
 }
 
+void CheckHeldOut(const JobSpec& spec, std::vector<FieldViolation>& out) {
+  const DatasetSpec& data = spec.dataset;
+  const bool file = !data.validation_artifact.empty();
+  if (file && !IsSha256(data.validation_artifact)) {
+    out.push_back(Violation("dataset.validation_artifact", Quoted(data.validation_artifact),
+                            "the SHA-256 of an uploaded file: 64 lower-case hexadecimal digits"));
+  }
+  if (file && data.validation_share > 0) {
+    out.push_back(Violation("dataset.validation_share", FormatNumber(data.validation_share),
+                            "0 with a validation file: held-out samples come from one of the two"));
+  }
+  if (file || data.validation_share > 0) return;
+  constexpr std::string_view kNeedsHeldOut =
+      " without held-out samples: give dataset.validation_file or dataset.validation_share";
+  if (spec.evaluation.patience > 0) {
+    out.push_back(Violation("evaluation.patience", absl::StrCat(spec.evaluation.patience),
+                            absl::StrCat("0", AbslView(kNeedsHeldOut))));
+  }
+  if (spec.evaluation.result == "best") {
+    out.push_back(
+        Violation("evaluation.result", "\"best\"", absl::StrCat("last", AbslView(kNeedsHeldOut))));
+  }
+}
+
+void CheckPrompts(const JobSpec& spec, std::vector<FieldViolation>& out) {
+  const Words& prompts = spec.evaluation.prompts;
+  constexpr std::string_view kField = "evaluation.prompts";
+  if (prompts.size() > kMaxPrompts) {
+    out.push_back(Violation(kField, absl::StrCat(prompts.size(), " prompts"),
+                            absl::StrCat("at most ", kMaxPrompts)));
+  }
+  for (const std::string& prompt : prompts) {
+    if (!prompt.empty() && prompt.size() <= kMaxPromptBytes) continue;
+    out.push_back(Violation(kField, absl::StrCat("a prompt of ", prompt.size(), " bytes"),
+                            absl::StrCat("1 to ", kMaxPromptBytes)));
+  }
+}
+
 }  // namespace
 
 std::string LegalValues(const JobField& field) {
@@ -285,6 +325,8 @@ std::vector<FieldViolation> ValidateJobSpec(const JobSpec& spec) {
   CheckTargetModules(spec, violations);
   CheckLoraVariants(spec, violations);
   CheckOtherMethods(spec, violations);
+  CheckHeldOut(spec, violations);
+  CheckPrompts(spec, violations);
   if (in_range) {
     CheckBatches(spec, violations);
     CheckDropbp(spec, violations);

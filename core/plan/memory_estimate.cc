@@ -179,6 +179,26 @@ int64_t ProbeBytes(const Inputs& in) {
   return in.Tokens(spec.dropbp.probe_samples) * by_token + once;
 }
 
+// Without samples and prompts there is no evaluation.
+int64_t EvaluationBytes(const Inputs& in) {
+  const JobSpec& spec = in.spec;
+  const ModelShape& shape = in.shape;
+  int64_t forward = 0;
+  if (!spec.dataset.validation_artifact.empty() || spec.dataset.validation_share > 0) {
+    for (UnitKind kind : kKinds) {
+      const UnitShape unit = ShapeOfUnit(shape, kind);
+      forward = std::max(forward, OutputsOf(unit.inputs) + unit.output.in);
+    }
+    forward = in.Tokens(spec.training.micro_batch_size) * (forward + 3 * shape.hidden_size);
+  }
+  const int64_t at_once = std::min<int64_t>(spec.training.micro_batch_size,
+                                            static_cast<int64_t>(spec.evaluation.prompts.size()));
+  const int64_t cached = 2 * shape.key_value_heads * shape.head_dim * shape.layers;
+  const int64_t answers =
+      at_once * (spec.evaluation.max_new_tokens + in.tuning.virtual_tokens()) * cached;
+  return std::max(forward, answers) * in.site.dtype_bytes;
+}
+
 }  // namespace
 
 int64_t ParameterCount(const ModelShape& shape) {
@@ -207,11 +227,14 @@ MemoryEstimate EstimateMemory(const ModelShape& shape, const JobSpec& spec, cons
   estimate.activations = ActivationBytes(in, plan);
   estimate.head = HeadBytes(in);
   estimate.probe = ProbeBytes(in);
+  estimate.evaluation = EvaluationBytes(in);
+  if (spec.evaluation.result == "best") estimate.best = kFloatBytes * trained;
   const bool one_micro_step = MicroBatchesPerStep(spec) <= spec.resources.ranks;
   const int64_t step = one_micro_step ? std::max(estimate.activations, estimate.gradients)
                                       : estimate.activations + estimate.gradients;
   estimate.peak = estimate.weights + estimate.trainable + estimate.optimizer + estimate.head +
-                  std::max(step, estimate.probe);
+                  std::max({step, estimate.probe, estimate.evaluation}) +
+                  (site.cuda ? 0 : estimate.best);
   return estimate;
 }
 

@@ -20,6 +20,9 @@ struct MemoryEstimate {
   int64_t activations = 0;  // of one micro-batch, kept by forward for backward
   int64_t head = 0;         // logits of one chunk, the head's input, and gradients of both
   int64_t probe = 0;        // what a sensitivity probe keeps; 0 if the job has none
+  int64_t evaluation = 0;   // what a batch of an evaluation takes besides the head; 0 without one
+  int64_t best = 0;  // values of the best evaluation, where they are the job's result: rank 0
+                     // keeps them in host memory
   int64_t peak = 0;
 };
 
@@ -47,11 +50,14 @@ struct ComputeSite {
 // one group), x included.
 // A trained head has its fp32 gradient twice while the backward pass begins.
 // A probe keeps, of probe_samples sequences at drop rate 0, what a step keeps of its micro-batch;
-// the cotangents of this rank's units; and two sets of fp32 gradients. Gradients of one micro-step
-// grow while its activations go, so peak = weights + trainable + optimizer + head +
-// max(activations, gradients); with several micro-steps the gradients of earlier ones are there as
-// well: activations + gradients. Where a probe keeps more than that, it counts. `table` and `plan`
-// are the job's.
+// the cotangents of this rank's units; and two sets of fp32 gradients.
+// An evaluation records nothing: of a micro-batch it takes what one unit computes (the residual
+// stream three times, queries, keys, values and attention output, or gate, up and their product),
+// or keys and values of micro_batch_size answers of max_new_tokens in all layers, if that is more.
+// Gradients of one micro-step grow while its activations go, so peak = weights + trainable +
+// optimizer + head + max(activations, gradients); with several micro-steps the gradients of earlier
+// ones are there as well: activations + gradients. Where a probe or an evaluation takes more than
+// that, it counts. On CPU the best values are there as well. `table` and `plan` are the job's.
 MemoryEstimate EstimateMemory(const ModelShape& shape, const JobSpec& spec, const LayerTable& table,
                               const DropPlan& plan, const ComputeSite& site);
 

@@ -32,6 +32,14 @@ def board():
         "Training",
         [
             lines("Loss", [(f"dropbp_job_loss{{{of}}}", "loss")], minimum=None),
+            lines(
+                "Validation loss",
+                [
+                    (f"dropbp_job_validation_loss{{{of}}}", "loss"),
+                    (f"dropbp_job_validation_perplexity{{{of}}}", "perplexity"),
+                ],
+                minimum=None,
+            ),
             lines("Learning rate", [(f"dropbp_job_learning_rate{{{of}}}", "learning rate")], "sci"),
             lines(
                 "Gradient norm",

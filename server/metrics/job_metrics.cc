@@ -1,6 +1,7 @@
 #include "server/metrics/job_metrics.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <utility>
 
@@ -45,6 +46,13 @@ void AddProgress(const RunSnapshot& run, absl::Time now, Exposition& out) {
   if (job.has_checkpoint()) safe = std::max(safe, FromProto(job.checkpoint().create_time()));
   out.Set("dropbp_job_work_at_risk_seconds", std::max(0.0, absl::ToDoubleSeconds(now - safe)),
           {id});
+}
+
+void AddEvaluation(const v1::Job& job, Exposition& out) {
+  const v1::Evaluation& newest = job.progress().evaluation();
+  if (newest.supervised_tokens() == 0) return;
+  out.Set("dropbp_job_validation_loss", newest.loss(), {job.job_id()});
+  out.Set("dropbp_job_validation_perplexity", std::exp(newest.loss()), {job.job_id()});
 }
 
 void AddCheckpoint(const v1::Job& job, Exposition& out) {
@@ -113,6 +121,7 @@ void AddPlan(const v1::Job& job, Exposition& out) {
 void AddJobMetrics(const RunSnapshot& run, absl::Time now, Exposition& out) {
   AddDescription(run, out);
   AddProgress(run, now, out);
+  AddEvaluation(run.job, out);
   AddCheckpoint(run.job, out);
   AddSavings(run, out);
   AddTimes(run, out);

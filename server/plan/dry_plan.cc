@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "core/job/evaluation_schedule.h"
 #include "core/plan/mask_plan.h"
 #include "core/plan/memory_estimate.h"
 #include "core/plan/plan_stages.h"
@@ -101,6 +102,7 @@ absl::StatusOr<CourseSummary> SummarizeCourse(const ModelShape& model, const Job
 
 absl::StatusOr<v1::PlanJobResponse> MakeDryPlan(const JobSpec& spec, const v1::ModelShape& shape,
                                                 int64_t samples, bool cuda) {
+  samples -= HeldOutSamples(spec.dataset.validation_share, samples);
   const ModelShape model = ModelShapeFromProto(shape);
   ASSIGN_OR_RETURN(const LayerTable table, BuildLayerTable(model, spec, spec.dataset.max_length));
   ASSIGN_OR_RETURN(const DropPlan plan, UnprobedPlan(table, spec, spec.dropbp.drop_rate));

@@ -98,6 +98,8 @@ class Coordinator {
   // Steps of the job from `first_step` on, each as its newest attempt made it, at most `limit`. No
   // steps: there are no more yet.
   absl::StatusOr<StepPage> StepsFrom(const std::string& job_id, int64_t first_step, int limit);
+  // Evaluations of the job, by step, without their samples.
+  absl::StatusOr<std::vector<v1::Evaluation>> Evaluations(const std::string& job_id);
   std::vector<v1::Worker> ListWorkers();
   // Takes a worker out of use or back into it. NOT_FOUND (reason WORKER_NOT_FOUND) if it is not
   // known.
@@ -130,7 +132,7 @@ class Coordinator {
 
   // coordinator_jobs.cc
   v1::Job Decorated(const LiveRun& live) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status CheckDataset(const JobSpec& spec) const;
+  absl::Status CheckUploaded(std::string_view field, const std::string& sha256) const;
 
   // coordinator_checkpoints.cc
   absl::Status OnRankCheckpoint(KnownWorker& worker, const v1::RankCheckpoint& frame)
@@ -139,6 +141,10 @@ class Coordinator {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Nobody wants this part: its file goes, unless something else uses it.
   absl::Status TurnDown(const v1::TrainerCheckpoint& part) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Progress of the job after `step` steps, from the shares of its ranks and what was evaluated.
+  absl::StatusOr<v1::JobProgress> ProgressAt(const std::string& job_id, int64_t step,
+                                             const std::vector<CheckpointPartOf>& parts)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Completes a checkpoint of which all parts are stored.
   absl::Status Complete(LiveRun& live, int64_t step, const std::vector<CheckpointPartOf>& parts)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -161,6 +167,8 @@ class Coordinator {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status OnReady(LiveRun& live, int rank) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status OnStep(LiveRun& live, int rank, const v1::StepReport& report)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status OnEvaluation(LiveRun& live, int rank, const v1::Evaluation& evaluation)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CountStep(LiveRun& live, const v1::StepReport& report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status OnProbe(LiveRun& live, const v1::ProbeReport& report)
@@ -200,6 +208,8 @@ class Coordinator {
   void DropLostWorkers(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropMissingRanks(LiveRun& live, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CheckStall(LiveRun& live, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Duration EvaluationLimit(const LiveRun& live, absl::Duration limit,
+                                 absl::Duration step) const;
   std::string StallOf(const LiveRun& live, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SnapshotRuns(size_t max_running, CoordinatorSnapshot& snapshot)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -30,6 +30,16 @@ v1::JobProgress Sum(const std::vector<CheckpointPartOf>& parts) {
 
 }  // namespace
 
+absl::StatusOr<v1::JobProgress> Coordinator::ProgressAt(
+    const std::string& job_id, int64_t step, const std::vector<CheckpointPartOf>& parts) {
+  v1::JobProgress progress = Sum(parts);
+  ASSIGN_OR_RETURN(const std::vector<v1::Evaluation> evaluations, store_->Evaluations(job_id));
+  for (const v1::Evaluation& evaluation : evaluations) {
+    if (evaluation.step() <= step) AddEvaluation(evaluation, progress);
+  }
+  return progress;
+}
+
 absl::Status Coordinator::OnRankCheckpoint(KnownWorker& worker, const v1::RankCheckpoint& frame) {
   const v1::TrainerCheckpoint& part = frame.checkpoint();
   LiveRun* live = FindRank(worker, frame.job_id(), frame.attempt(), frame.rank());
@@ -79,7 +89,7 @@ absl::Status Coordinator::Complete(LiveRun& live, int64_t step,
   checkpoint.set_attempt(live.run.job.attempt());
   checkpoint.set_world_size(static_cast<int32_t>(parts.size()));
   *checkpoint.mutable_create_time() = ToProto(clock_.Now());
-  *checkpoint.mutable_progress() = Sum(parts);
+  ASSIGN_OR_RETURN(*checkpoint.mutable_progress(), ProgressAt(live.run.job.job_id(), step, parts));
   int64_t bytes = 0;
   for (const CheckpointPartOf& stored : parts) {
     v1::Artifact* part = checkpoint.add_parts();
@@ -137,8 +147,11 @@ void Coordinator::DeleteUnused() {
 absl::StatusOr<std::vector<v1::Checkpoint>> Coordinator::ListCheckpoints(
     const std::string& job_id) {
   absl::MutexLock lock(&mutex_);
-  RETURN_IF_ERROR(store_->Get(job_id).status());
-  return store_->Checkpoints(job_id);
+  ASSIGN_OR_RETURN(const v1::Job job, store_->Get(job_id));
+  ASSIGN_OR_RETURN(std::vector<v1::Checkpoint> checkpoints, store_->Checkpoints(job_id));
+  for (v1::Checkpoint& checkpoint : checkpoints)
+    checkpoint.set_best(checkpoint.step() == job.progress().best_evaluation().step());
+  return checkpoints;
 }
 
 absl::StatusOr<v1::Job> Coordinator::PauseJob(const std::string& job_id) {

@@ -16,7 +16,8 @@ constexpr absl::Duration kDrainGrace = absl::Minutes(2);
 // After the last step come the results: ranks that are that far get the grace to hand them over.
 bool TrainsOn(const Run& run, const std::string& worker_id) {
   const v1::JobProgress& progress = run.job.progress();
-  if (run.state() == JobState::kRunning && progress.step() >= progress.total_steps()) return false;
+  const bool done = progress.step() >= progress.total_steps() || run.StoppedEarly();
+  if (run.state() == JobState::kRunning && done) return false;
   return std::any_of(run.ranks.begin(), run.ranks.end(), [&](const Placement& rank) {
     return rank.worker_id == worker_id && !rank.gone && !rank.finished;
   });

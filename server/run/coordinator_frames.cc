@@ -140,6 +140,8 @@ absl::Status Coordinator::OnRankReport(KnownWorker& worker, const v1::RankReport
       return OnStep(*live, report.rank(), body.step());
     case v1::TrainerReport::kProbe:
       return OnProbe(*live, body.probe());
+    case v1::TrainerReport::kEvaluation:
+      return OnEvaluation(*live, report.rank(), body.evaluation());
     case v1::TrainerReport::kPlanDigest:
       return OnDigest(*live, report.rank(), body.plan_digest());
     case v1::TrainerReport::kFailure:
@@ -188,8 +190,20 @@ absl::Status Coordinator::OnStep(LiveRun& live, int rank, const v1::StepReport& 
   event.set_attempt(job.attempt());
   *event.mutable_time() = ToProto(now);
   *event.mutable_progress() = job.progress();
+  if (job.progress().has_evaluation()) {  // its texts are told once
+    event.mutable_progress()->mutable_evaluation()->clear_samples();
+  }
   Notify(live, event);
   return AnnouncePlan(live);
+}
+
+absl::Status Coordinator::OnEvaluation(LiveRun& live, int rank, const v1::Evaluation& evaluation) {
+  ProgressTracker progress = live.progress;
+  if (rank != 0 || !progress.Count(evaluation)) return absl::OkStatus();
+  RETURN_IF_ERROR(Apply(live, Evaluated{progress.progress()}));
+  live.progress = std::move(progress);
+  for (RankWatch& watch : live.watches) watch.heard = clock_.Now();  // all took part
+  return absl::OkStatus();
 }
 
 void Coordinator::CountStep(LiveRun& live, const v1::StepReport& report) {

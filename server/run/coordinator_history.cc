@@ -10,6 +10,12 @@ absl::StatusOr<std::vector<v1::JobEvent>> Coordinator::NewestEvents(const std::s
   return store_->NewestEvents(job_id, limit);
 }
 
+absl::StatusOr<std::vector<v1::Evaluation>> Coordinator::Evaluations(const std::string& job_id) {
+  absl::MutexLock lock(&mutex_);
+  RETURN_IF_ERROR(store_->Get(job_id).status());
+  return store_->Evaluations(job_id);
+}
+
 absl::StatusOr<StepPage> Coordinator::StepsFrom(const std::string& job_id, int64_t first_step,
                                                 int limit) {
   absl::MutexLock lock(&mutex_);

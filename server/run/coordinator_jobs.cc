@@ -57,17 +57,11 @@ std::vector<FieldViolation> ViolationsOf(const v1::CreateJobRequest& request, co
 
 }  // namespace
 
-absl::Status Coordinator::CheckDataset(const JobSpec& spec) const {
-  std::vector<std::pair<std::string, std::string>> files = {
-      {"dataset.artifact", spec.dataset.artifact}};
-  for (const auto& [sha256, weight] : spec.dataset.mix) files.emplace_back("dataset.mix", sha256);
-  const auto missing = std::find_if(files.begin(), files.end(), [this](const auto& file) {
-    return !artifacts_.Has(file.second);
-  });
-  if (missing == files.end()) return absl::OkStatus();
+absl::Status Coordinator::CheckUploaded(std::string_view field, const std::string& sha256) const {
+  if (artifacts_.Has(sha256)) return absl::OkStatus();
   const FieldViolation violation{
-      missing->first, absl::StrCat("found '", missing->second,
-                                   "', legal is the SHA-256 of a file that was uploaded")};
+      std::string(field),
+      absl::StrCat("found '", sha256, "', legal is the SHA-256 of a file that was uploaded")};
   const absl::Status invalid = InvalidFields({&violation, 1});
   // The request is well formed: what is missing is the upload before it.
   absl::Status status = absl::FailedPreconditionError(invalid.message());
@@ -95,7 +89,11 @@ absl::StatusOr<v1::Job> Coordinator::CreateJob(const v1::CreateJobRequest& reque
     absl::StatusOr<v1::Job> answer = store_->FindAnswer(created.request_id, created.content_hash);
     if (!absl::IsNotFound(answer.status())) return answer;
   }
-  RETURN_IF_ERROR(CheckDataset(spec));
+  RETURN_IF_ERROR(CheckUploaded("dataset.artifact", spec.dataset.artifact));
+  if (const std::string& held_out = spec.dataset.validation_artifact; !held_out.empty())
+    RETURN_IF_ERROR(CheckUploaded("dataset.validation_artifact", held_out));
+  for (const auto& [sha256, weight] : spec.dataset.mix)
+    RETURN_IF_ERROR(CheckUploaded("dataset.mix", sha256));
   ASSIGN_OR_RETURN(const v1::Job job, store_->Create(created));
   LiveRun& live = runs_[job.job_id()];
   live.create_order = store_->newest_order();
@@ -127,6 +125,10 @@ absl::StatusOr<JobPage> Coordinator::ListJobs(const JobQuery& query) {
   ASSIGN_OR_RETURN(JobPage page, store_->List(query));
   for (v1::Job& job : page.jobs) {
     if (const LiveRun* live = FindRun(job.job_id())) job = Decorated(*live);
+    // A page of jobs has room for no texts.
+    if (job.progress().has_evaluation()) {
+      job.mutable_progress()->mutable_evaluation()->clear_samples();
+    }
   }
   return page;
 }

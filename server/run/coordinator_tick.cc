@@ -86,6 +86,15 @@ void Coordinator::CheckStall(LiveRun& live, absl::Time now) {
   if (const std::string why = StallOf(live, now); !why.empty()) ApplyOrLog(live, Stalled{why});
 }
 
+// How long an evaluation and the step after it may take: each of its passes as long as a step, or
+// as long as a start where it is the first thing that an attempt does.
+absl::Duration Coordinator::EvaluationLimit(const LiveRun& live, absl::Duration limit,
+                                            absl::Duration step) const {
+  if (step == absl::ZeroDuration()) return std::max(limit, options_.start_timeout);
+  const int64_t held_out = live.run.job.dataset_report().validation_samples();
+  return limit + options_.stall_factor * step * EvaluationPasses(live.run.spec, held_out);
+}
+
 std::string Coordinator::StallOf(const LiveRun& live, absl::Time now) {
   std::vector<int> silent;
   if (live.run.state() == JobState::kStarting) {
@@ -97,6 +106,7 @@ std::string Coordinator::StallOf(const LiveRun& live, absl::Time now) {
                         absl::FormatDuration(options_.start_timeout),
                         "; not ready: ", absl::StrJoin(silent, ", "), ".");
   }
+  if (live.run.StoppedEarly()) return "";  // the results come, as after the last step
   const absl::Duration step = absl::Seconds(live.progress.MedianStepSeconds());
   int64_t behind = live.progress.progress().total_steps();
   for (size_t rank = 0; rank < live.watches.size(); ++rank) {
@@ -104,6 +114,7 @@ std::string Coordinator::StallOf(const LiveRun& live, absl::Time now) {
     // After the last step come the results, which may take long to write and upload.
     if (next >= live.progress.progress().total_steps()) continue;
     absl::Duration limit = std::max(options_.stall_min, options_.stall_factor * step);
+    if (live.run.Evaluations().IsDue(next)) limit = EvaluationLimit(live, limit, step);
     // The probe is one pass for nothing dropped and one for each unit.
     if (live.planner && live.planner->ProbesBefore(next)) limit *= live.planner->units() + 1;
     if (now - live.watches[rank].heard <= limit || next > behind) continue;

@@ -16,6 +16,25 @@ double Median(std::vector<double> values) {
 
 }  // namespace
 
+BestEvaluation BestOf(const v1::JobProgress& progress) {
+  return {.step = progress.best_evaluation().step(), .loss = progress.best_evaluation().loss()};
+}
+
+void AddEvaluation(const v1::Evaluation& evaluation, v1::JobProgress& progress) {
+  *progress.mutable_evaluation() = evaluation;
+  if (evaluation.supervised_tokens() == 0 || !BestOf(progress).IsBeatenBy(evaluation.loss())) {
+    return;
+  }
+  *progress.mutable_best_evaluation() = evaluation;
+  progress.mutable_best_evaluation()->clear_samples();
+}
+
+bool ProgressTracker::Count(const v1::Evaluation& evaluation) {
+  if (evaluation.step() <= progress_.evaluation().step()) return false;
+  AddEvaluation(evaluation, progress_);
+  return true;
+}
+
 void ProgressTracker::Restore(const v1::JobProgress& progress,
                               const std::vector<v1::StepReport>& recent) {
   progress_ = progress;

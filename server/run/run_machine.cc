@@ -1,9 +1,12 @@
 #include "server/run/run_machine.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "server/run/progress.h"
 #include "server/run/proto_time.h"
 
 namespace dropbp::server {
@@ -34,6 +37,23 @@ std::string InRows(const v1::DatasetReport& report) {
   return report.rows() > 0 ? absl::StrCat(" in ", report.rows(), " rows") : "";
 }
 
+std::string DescribeEvaluation(const v1::JobProgress& progress) {
+  const v1::Evaluation& evaluation = progress.evaluation();
+  const v1::Evaluation& best = progress.best_evaluation();
+  if (evaluation.supervised_tokens() == 0) {
+    return absl::StrCat("Answered ", evaluation.samples_size(),
+                        evaluation.samples_size() == 1 ? " prompt " : " prompts ",
+                        AfterSteps(evaluation.step()), ".");
+  }
+  const std::string loss = absl::StrFormat("Evaluated %s: validation loss %.4f, perplexity %.4g",
+                                           AfterSteps(evaluation.step()), evaluation.loss(),
+                                           std::exp(evaluation.loss()));
+  if (best.step() == evaluation.step()) return absl::StrCat(loss, ", the least so far.");
+  if (best.step() == 0) return absl::StrCat(loss, ".");
+  return absl::StrFormat("%s; the least, %.4f, was %s.", loss, best.loss(),
+                         AfterSteps(best.step()));
+}
+
 // Builds the reaction to one event.
 class Reactor {
  public:
@@ -51,6 +71,7 @@ class Reactor {
     if (state() == JobState::kStarting) Move(JobState::kRunning, "All ranks have met; training.");
   }
   void operator()(const PlanChanged& event);
+  void operator()(const Evaluated& event);
   void operator()(const CheckpointPartStored& event) {
     out_.change.checkpoint_part = CheckpointPartOf{.rank = event.rank, .part = event.part};
     out_.changed = true;
@@ -87,6 +108,9 @@ class Reactor {
   void Move(JobState to, std::string message);
   void End(JobState to, std::string message);
   void Fail(const std::string& message);
+  // Whether the newest checkpoint has the least validation loss.
+  void MarkBest();
+  std::string HowItFinished(const v1::TrainerFinished& finished);
   // The gang cannot go on: restart it, or give up if its crashes used up the budget.
   // `save`: the gang is whole and can save a checkpoint first.
   void Break(const std::string& why, bool charged, absl::Duration grace = kBrokenGangGrace,
@@ -163,6 +187,12 @@ void Reactor::AfterRanksGone() {
   if (state() == JobState::kPausing) Pause();
 }
 
+void Reactor::MarkBest() {
+  if (!job().has_checkpoint()) return;
+  job().mutable_checkpoint()->set_best(job().checkpoint().step() ==
+                                       job().progress().best_evaluation().step());
+}
+
 void Reactor::Pause() {
   Move(JobState::kPaused,
        job().has_checkpoint()
@@ -212,6 +242,7 @@ void Reactor::operator()(const Placed& event) {
 void Reactor::GoOnFrom(const v1::Checkpoint& checkpoint) {
   *job().mutable_checkpoint() = Summary(checkpoint);
   *job().mutable_progress() = checkpoint.progress();
+  MarkBest();
   for (Placement& rank : out_.next.ranks) rank.last_step = checkpoint.step() - 1;
   out_.change.resume_step = checkpoint.step();
 }
@@ -220,6 +251,8 @@ void Reactor::operator()(const CheckpointCompleted& event) {
   *job().mutable_checkpoint() = Summary(event.checkpoint);
   out_.change.checkpoint = event.checkpoint;
   out_.change.checkpoints_kept = out_.next.spec.checkpoint.keep;
+  out_.change.best_step = job().progress().best_evaluation().step();
+  MarkBest();
   AddEvent(v1::JobEvent::CHECKPOINT,
            absl::StrCat("Checkpoint ", AfterSteps(event.checkpoint.step()), ": ",
                         event.checkpoint.parts_size(),
@@ -234,6 +267,14 @@ void Reactor::operator()(const PlanChanged& event) {
   AddEvent(v1::JobEvent::PLAN_CHANGED, event.message);
 }
 
+void Reactor::operator()(const Evaluated& event) {
+  *job().mutable_progress() = event.progress;
+  out_.change.evaluation = event.progress.evaluation();
+  MarkBest();
+  AddEvent(v1::JobEvent::EVALUATION, DescribeEvaluation(event.progress));
+  *out_.change.events.back().mutable_progress() = event.progress;
+}
+
 void Reactor::operator()(const RankFinished& event) {
   if (state() == JobState::kRestarting) return;  // too late: another rank is lost
   std::vector<Placement>& ranks = out_.next.ranks;
@@ -243,7 +284,20 @@ void Reactor::operator()(const RankFinished& event) {
   if (!std::all_of(ranks.begin(), ranks.end(), [](const auto& rank) { return rank.finished; })) {
     return;
   }
-  End(JobState::kSucceeded, absl::StrCat("Finished after ", event.finished.steps(), " steps."));
+  End(JobState::kSucceeded, HowItFinished(event.finished));
+}
+
+std::string Reactor::HowItFinished(const v1::TrainerFinished& finished) {
+  std::string how = finished.early_stop().empty()
+                        ? absl::StrCat("Finished ", AfterSteps(finished.steps()), ".")
+                        : absl::StrCat("Stopped early ", AfterSteps(finished.steps()), ": ",
+                                       finished.early_stop(), ".");
+  const int64_t best = job().progress().best_evaluation().step();
+  if (out_.next.spec.evaluation.result == "best" && best > 0 && best < finished.steps()) {
+    absl::StrAppend(&how, " The result is that ", AfterSteps(best),
+                    ", with the least validation loss.");
+  }
+  return how;
 }
 
 void Reactor::operator()(const RankExited& event) {
@@ -313,6 +367,15 @@ bool Run::Active() const { return state() == JobState::kStarting || state() == J
 
 bool Run::GangGone() const {
   return std::all_of(ranks.begin(), ranks.end(), [](const Placement& rank) { return rank.gone; });
+}
+
+EvaluationSchedule Run::Evaluations() const {
+  return {spec.evaluation, job.progress().total_steps(), job.dataset_report().validation_samples()};
+}
+
+bool Run::StoppedEarly() const {
+  const v1::JobProgress& progress = job.progress();
+  return Evaluations().EndsJob(progress.evaluation().step(), BestOf(progress));
 }
 
 Reaction React(const Run& run, const RunEvent& event, absl::Time now) {

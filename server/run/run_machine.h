@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "core/job/evaluation_schedule.h"
 #include "core/job/job_spec.h"
 #include "core/job/job_state.h"
 #include "dropbp/v1/jobs.pb.h"
@@ -31,6 +32,10 @@ struct Run {
   bool Active() const;
   // Whether no process of the gang can be alive any more.
   bool GangGone() const;
+  // When the gang evaluates.
+  EvaluationSchedule Evaluations() const;
+  // Whether an evaluation has ended the job: only results are to come.
+  bool StoppedEarly() const;
 };
 
 // What can happen to a run.
@@ -62,6 +67,10 @@ struct PlanChanged {
   v1::DropPlan plan;
   std::string message;
   std::optional<v1::Sensitivities> sensitivities;  // if a probe brought it about
+};
+// The model was evaluated.
+struct Evaluated {
+  v1::JobProgress progress;  // with the evaluation
 };
 struct RankFinished {
   int rank = 0;
@@ -114,7 +123,7 @@ struct PauseRequested {};
 struct ResumeRequested {};
 
 using RunEvent = std::variant<PreparationStarted, PreparationSucceeded, PreparationFailed, Requeued,
-                              Placed, GangReady, PlanChanged, CheckpointPartStored,
+                              Placed, GangReady, PlanChanged, Evaluated, CheckpointPartStored,
                               CheckpointCompleted, CheckpointFailed, RankFinished, RankExited,
                               RankFailed, RanksLost, WorkerDrains, Stalled, RendezvousLost,
                               PromiseBroken, CancelRequested, PauseRequested, ResumeRequested>;

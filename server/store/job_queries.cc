@@ -99,6 +99,13 @@ absl::StatusOr<std::vector<v1::StepReport>> JobStore::StepsFrom(const std::strin
       job_id, "a step report");
 }
 
+absl::StatusOr<std::vector<v1::Evaluation>> JobStore::Evaluations(const std::string& job_id) {
+  return ReadAll<v1::Evaluation>(
+      db_->Query("SELECT evaluation FROM evaluations WHERE job_id = ? ORDER BY step",
+                 {std::string_view(job_id)}),
+      job_id, "an evaluation");
+}
+
 absl::StatusOr<std::vector<v1::Sensitivities>> JobStore::SensitivitiesOf(
     const std::string& job_id) {
   return ReadAll<v1::Sensitivities>(

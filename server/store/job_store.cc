@@ -167,9 +167,8 @@ absl::Status JobStore::ApplyInTransaction(JobChange& change) {
                               Blob{change.sensitivities->SerializeAsString()}}));
   }
   if (change.checkpoint_part) RETURN_IF_ERROR(AddCheckpointPart(job_id, *change.checkpoint_part));
-  if (change.checkpoint) {
-    RETURN_IF_ERROR(AddCheckpoint(job_id, *change.checkpoint, change.checkpoints_kept));
-  }
+  if (change.checkpoint) RETURN_IF_ERROR(AddCheckpoint(change));
+  if (change.evaluation) RETURN_IF_ERROR(AddEvaluation(job_id, *change.evaluation));
   for (const v1::StepReport& step : change.steps) {
     RETURN_IF_ERROR(
         db_->Run("INSERT OR REPLACE INTO step_history VALUES (?, ?, ?)",
@@ -177,6 +176,13 @@ absl::Status JobStore::ApplyInTransaction(JobChange& change) {
   }
   // Last: all that comes with it is of the attempt before.
   return change.resume_step ? BeginAttempt(job_id, *change.resume_step) : absl::OkStatus();
+}
+
+absl::Status JobStore::AddEvaluation(const std::string& job_id, v1::Evaluation evaluation) {
+  evaluation.clear_samples();
+  return db_->Run(
+      "INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?)",
+      {std::string_view(job_id), evaluation.step(), Blob{evaluation.SerializeAsString()}});
 }
 
 absl::Status JobStore::ReplacePlacements(const std::string& job_id,

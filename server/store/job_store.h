@@ -56,14 +56,16 @@ struct JobChange {
   std::optional<v1::ModelShape> shape;
   std::optional<v1::Sensitivities> sensitivities;  // added to what earlier probes found
   std::vector<v1::StepReport> steps;               // appended to the step history
-  // A new attempt goes on after so many steps: sensitivities and step history from there on, and
-  // checkpoints that are not complete, are forgotten.
+  std::optional<v1::Evaluation> evaluation;        // added to those so far; samples are left out
+  // A new attempt goes on after so many steps: sensitivities, step history and evaluations from
+  // there on, and checkpoints that are not complete, are forgotten.
   std::optional<int64_t> resume_step;
   std::optional<CheckpointPartOf> checkpoint_part;
   // A checkpoint is complete. Parts of it and of earlier steps are forgotten, and so are complete
-  // checkpoints but the newest `checkpoints_kept`.
+  // checkpoints but the newest `checkpoints_kept` and that after `best_step` steps.
   std::optional<v1::Checkpoint> checkpoint;
   int64_t checkpoints_kept = 1;
+  int64_t best_step = 0;
 };
 
 // A new job and the request that asked for it.
@@ -118,6 +120,8 @@ class JobStore {
   // most `limit`.
   absl::StatusOr<std::vector<v1::StepReport>> StepsFrom(const std::string& job_id,
                                                         int64_t first_step, int limit);
+  // Evaluations of the job, by step, without their samples.
+  absl::StatusOr<std::vector<v1::Evaluation>> Evaluations(const std::string& job_id);
   // What the probes of the job found, by step.
   absl::StatusOr<std::vector<v1::Sensitivities>> SensitivitiesOf(const std::string& job_id);
 
@@ -145,13 +149,13 @@ class JobStore {
  private:
   explicit JobStore(std::unique_ptr<Database> db) : db_(std::move(db)) {}
   absl::Status ApplyInTransaction(JobChange& change);
+  absl::Status AddEvaluation(const std::string& job_id, v1::Evaluation evaluation);
   absl::Status InsertEvents(v1::Job& job, std::vector<v1::JobEvent>& events);
   absl::Status ReplacePlacements(const std::string& job_id, const std::vector<Placement>& ranks);
   // store_checkpoints.cc
   absl::Status BeginAttempt(const std::string& job_id, int64_t resume_step);
   absl::Status AddCheckpointPart(const std::string& job_id, const CheckpointPartOf& part);
-  absl::Status AddCheckpoint(const std::string& job_id, const v1::Checkpoint& checkpoint,
-                             int64_t kept);
+  absl::Status AddCheckpoint(const JobChange& change);
   absl::Status AddUse(const std::string& sha256, const std::string& job_id, int64_t step);
   // Files of checkpoints that are neither complete nor to come are no longer used.
   absl::Status DropUses(const std::string& job_id);

@@ -93,6 +93,14 @@ CREATE TABLE unused_artifacts (  -- had a use in artifact_uses, have none any mo
   sha256 TEXT PRIMARY KEY
 ) WITHOUT ROWID;
 )sql",
+    R"sql(
+CREATE TABLE evaluations (       -- each as the newest attempt that made it did
+  job_id TEXT NOT NULL REFERENCES jobs (job_id),
+  step INTEGER NOT NULL,         -- optimizer steps done
+  evaluation BLOB NOT NULL,      -- dropbp.v1.Evaluation without its samples
+  PRIMARY KEY (job_id, step)
+) WITHOUT ROWID;
+)sql",
 };
 
 absl::StatusOr<int64_t> ReadVersion(Database& db) {

@@ -16,6 +16,7 @@ absl::Status Unreadable(const std::string& job_id) {
 absl::Status JobStore::BeginAttempt(const std::string& job_id, int64_t resume_step) {
   for (const char* sql : {"DELETE FROM sensitivities WHERE job_id = ? AND step >= ?",
                           "DELETE FROM step_history WHERE job_id = ? AND step >= ?",
+                          "DELETE FROM evaluations WHERE job_id = ? AND step > ?",
                           // A complete one behind it could not be used, for whatever reason.
                           "DELETE FROM checkpoints WHERE job_id = ? AND step > ?"}) {
     RETURN_IF_ERROR(db_->Run(sql, {std::string_view(job_id), resume_step}));
@@ -54,8 +55,9 @@ absl::Status JobStore::AddCheckpointPart(const std::string& job_id, const Checkp
   return AddUse(part.part.artifact().sha256(), job_id, step);
 }
 
-absl::Status JobStore::AddCheckpoint(const std::string& job_id, const v1::Checkpoint& checkpoint,
-                                     int64_t kept) {
+absl::Status JobStore::AddCheckpoint(const JobChange& change) {
+  const v1::Checkpoint& checkpoint = *change.checkpoint;
+  const std::string& job_id = change.job.job_id();
   const int64_t step = checkpoint.step();
   RETURN_IF_ERROR(db_->Run("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?)",
                            {std::string_view(job_id), step, Blob{checkpoint.SerializeAsString()}}));
@@ -66,9 +68,9 @@ absl::Status JobStore::AddCheckpoint(const std::string& job_id, const v1::Checkp
   RETURN_IF_ERROR(db_->Run("DELETE FROM checkpoint_parts WHERE job_id = ? AND step <= ?",
                            {std::string_view(job_id), step}));
   RETURN_IF_ERROR(
-      db_->Run("DELETE FROM checkpoints WHERE job_id = ?1 AND step NOT IN"
+      db_->Run("DELETE FROM checkpoints WHERE job_id = ?1 AND step != ?3 AND step NOT IN"
                " (SELECT step FROM checkpoints WHERE job_id = ?1 ORDER BY step DESC LIMIT ?2)",
-               {std::string_view(job_id), kept}));
+               {std::string_view(job_id), change.checkpoints_kept, change.best_step}));
   return DropUses(job_id);
 }
 

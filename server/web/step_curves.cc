@@ -31,6 +31,19 @@ v1::StepHistory Answer(int attempt, const ThinCurve& curve) {
   return history;
 }
 
+// Thinned out like the steps.
+void AddEvaluations(const std::vector<v1::Evaluation>& evaluations, v1::StepHistory& history) {
+  ThinCurve curve(StepCurves::kMostPoints);
+  for (const v1::Evaluation& evaluation : evaluations) {
+    if (evaluation.supervised_tokens() > 0)
+      curve.Add({.step = evaluation.step(), .loss = evaluation.loss()});
+  }
+  for (const CurvePoint& point : curve.Points()) {
+    history.add_evaluation_step(point.step);
+    history.add_validation_loss(point.loss);
+  }
+}
+
 }  // namespace
 
 absl::Status StepCurves::ReadNew(const std::string& job_id, Kept& kept) {
@@ -65,7 +78,9 @@ absl::StatusOr<v1::StepHistory> StepCurves::Look(const std::string& job_id) {
     kept_.erase(job_id);
     return status;
   }
+  ASSIGN_OR_RETURN(const std::vector<v1::Evaluation> evaluations, coordinator_.Evaluations(job_id));
   v1::StepHistory history = Answer(kept.attempt, kept.curve);
+  AddEvaluations(evaluations, history);
   if (kept_.size() > kMostJobs) ForgetOldest();
   return history;
 }

@@ -86,6 +86,12 @@ std::vector<BadInput> BadJobFiles() {
       BadJob("unknown-module", absl::StrCat(kGoodJob, "lora:\n  target_modules: [q_prj]\n"),
              {"lora.target_modules", "q_prj"}),
       BadJob("missing-data", Replaced("data.jsonl", "nothing.jsonl"), {"nothing.jsonl"}),
+      BadJob("patience-without-held-out-samples",
+             absl::StrCat(kGoodJob, "evaluation:\n  patience: 3\n"),
+             {"evaluation.patience", "3", "dataset.validation_share"}),
+      BadJob("missing-validation-file",
+             Replaced("data.jsonl", "data.jsonl\n  validation_file: nowhere.jsonl"),
+             {"dataset.validation_file", "nowhere.jsonl"}),
       BadData("empty-data", "", {"data.jsonl", "empty"}),
   };
 }
@@ -115,6 +121,9 @@ std::vector<BadInput> BadDataSets() {
       BadData("a-json-array", "[" + absl::StrReplaceAll(good, {{"}\n", "},\n"}}) + "{}]\n",
               {"dataset", "1"}),
       BadData("too-few-samples", GoodLines(3), {"training.global_batch_size", "3"}),
+      {.name = "share-of-nothing",
+       .job = Replaced("max_length: 64", "max_length: 64\n  validation_share: 0.01"),
+       .named = {"dataset.validation_share", "0.01", "0 of 8"}},
       {.name = "refused-length",
        .job = Replaced("max_length: 64", "max_length: 8\n  overlength: refuse"),
        .named = {"dataset", "1", "8"}},

@@ -95,6 +95,7 @@ def main():
         browser.open(f"{url}#/jobs/{job}")
         browser.wait_until(f"{STATE % '.heading'} === '{state}' && {DRAWN}")
         result = {"state": state, "fields": browser.evaluate(FIELDS % ".view"), "keys": read_with_keys(browser),
+                  "validations": browser.evaluate("document.querySelectorAll('[data-curve=loss] .dot.second').length"),
                   "units": browser.evaluate("document.querySelectorAll('[data-bars=drop_rate] rect').length")}
         result["screens"] = photograph(browser, f"job-{state.lower()}", out)
         browser.evaluate("document.querySelector('.brand').click()")

@@ -92,6 +92,7 @@ void ExpectSound(const json& seen) {
 TEST_F(PageTest, ItsNumbersAreGetJobsDuringAndAfterAJob) {
   JobSpec spec = TinyJob();
   spec.training.steps = 400;
+  spec.dataset.validation_share = 0.125;
   ASSERT_OK_AND_ASSIGN(const std::string id, cluster().Submit(spec, data_, "seen"));
   const auto during = OpenPage(id, "Running");
   const std::map<int64_t, v1::JobProgress> told = WatchToEnd(id);
@@ -118,6 +119,8 @@ TEST_F(PageTest, ItsNumbersAreGetJobsDuringAndAfterAJob) {
   EXPECT_EQ(ValueOf(fields, "learning_rate"), job.progress().learning_rate());
   EXPECT_EQ(ValueOf(fields, "realised_drop_rate"), job.progress().realised_drop_rate());
   EXPECT_EQ(ValueOf(fields, "backward_flops_saved"), job.progress().backward_flops_saved());
+  EXPECT_EQ(ValueOf(fields, "validation_loss"), job.progress().evaluation().loss());
+  EXPECT_EQ(ended["validations"], 10) << "a tenth of the job between two";
   EXPECT_EQ(ValueOf(fields, "planned_drop_rate"), job.plan().planned_drop_rate());
   EXPECT_EQ(ended["units"], job.plan().units_size());
   for (const v1::UnitPlan& unit : job.plan().units()) {

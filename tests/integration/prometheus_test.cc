@@ -68,6 +68,9 @@ TEST_F(PrometheusTest, EveryQueryOfRulesAndDashboardsReturnsDataDuringAJob) {
   JobSpec spec = TinyJob();
   spec.training.steps = 100000;
   spec.dropbp.probe_at = 0.0001;
+  spec.dataset.validation_share = 0.1;
+  spec.evaluation.every_steps = 5;
+  spec.evaluation.max_samples = 2;
   ASSERT_OK_AND_ASSIGN(const std::string id, cluster().Submit(spec, data_, "watched"));
   ASSERT_OK(cluster().WaitForStep(id, 20).status());
   Ask("rules");

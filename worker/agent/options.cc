@@ -128,8 +128,10 @@ CommandLine ParseCommandLine(int argc, char** argv) {
   CLI::App* prepare = app.add_subcommand(
       "prepare", "Check a model and a data set: JobSpec on stdin, PrepareResult on stdout");
   prepare->add_option("--model-dir", line.prepare.model_dir, "Model folder")->required();
-  prepare->add_option("--dataset", line.prepare.dataset, "JSONL file")->required();
-  prepare->add_option("--mix", line.prepare.mix, "File of dataset.mix, named by its SHA-256");
+  prepare->add_option("--dataset", line.prepare.files.dataset, "Data file")->required();
+  prepare->add_option("--validation", line.prepare.files.validation, "File of held-out samples");
+  std::vector<std::string> mix;
+  prepare->add_option("--mix", mix, "File of dataset.mix, named by its SHA-256");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -138,6 +140,8 @@ CommandLine ParseCommandLine(int argc, char** argv) {
     return line;
   }
   line.agent.stop_grace = absl::Seconds(stop_grace_seconds);
+  for (const std::string& path : mix)
+    line.prepare.files.mix[fs::path(path).filename().string()] = path;
   if (prepare->parsed()) line.verb = CommandLine::Verb::kPrepare;
   if (print_metrics) line.verb = CommandLine::Verb::kPrintMetrics;
   return line;

@@ -7,6 +7,7 @@
 #include "absl/time/time.h"
 #include "core/base/status.h"
 #include "core/security/tls_files.h"
+#include "worker/data/job_data.h"
 
 namespace dropbp::agent {
 
@@ -31,8 +32,7 @@ struct AgentOptions {
 // Settings of `dropbp-worker prepare`.
 struct PrepareOptions {
   std::string model_dir;
-  std::string dataset;
-  std::vector<std::string> mix;  // files of dataset.mix, each named by its SHA-256
+  data::JobFiles files;
 };
 
 // What the command line asks for.

@@ -2,7 +2,6 @@
 
 #include <filesystem>
 #include <iostream>
-#include <map>
 #include <utility>
 #include <vector>
 
@@ -12,8 +11,8 @@
 #include "core/base/status.h"
 #include "core/base/text.h"
 #include "proto/support/job_spec_proto.h"
-#include "worker/data/dataset.h"
-#include "worker/data/mix.h"
+#include "worker/data/job_data.h"
+#include "worker/data/prompt.h"
 #include "worker/hf/decoder_tensors.h"
 #include "worker/hf/model_config.h"
 #include "worker/hf/safetensors.h"
@@ -63,14 +62,8 @@ void SetReport(const data::DatasetReport& report, v1::DatasetReport& proto) {
   proto.set_longest(report.longest);
   proto.set_format(report.format);
   proto.set_rows(report.rows);
-}
-
-// By SHA-256, which is what they are called here.
-std::map<std::string, std::string> MixPaths(const PrepareOptions& options) {
-  std::map<std::string, std::string> paths;
-  for (const std::string& path : options.mix)
-    paths[std::filesystem::path(path).filename().string()] = path;
-  return paths;
+  proto.set_validation_samples(report.validation_samples);
+  proto.set_validation_supervised_tokens(report.validation_supervised_tokens);
 }
 
 absl::StatusOr<v1::PrepareResult> Check(const JobSpec& spec, const PrepareOptions& options) {
@@ -80,22 +73,23 @@ absl::StatusOr<v1::PrepareResult> Check(const JobSpec& spec, const PrepareOption
   ASSIGN_OR_RETURN(const hf::ModelTensors model, hf::OpenModelTensors(options.model_dir));
   RETURN_IF_ERROR(hf::CheckDecoderTensors(config, model, options.model_dir));
   RETURN_IF_ERROR(CheckTargetModules(spec, model));
-  ASSIGN_OR_RETURN(data::TokenizedDataset dataset,
-                   data::LoadDataset(options.dataset, spec.dataset, options.model_dir));
-  RETURN_IF_ERROR(data::AddMix(MixPaths(options), spec.dataset,
-                               static_cast<uint64_t>(spec.training.seed), options.model_dir,
-                               dataset));
-  RETURN_IF_ERROR(CheckSampleCount(spec, dataset.report));
-  SetReport(dataset.report, *result.mutable_dataset_report());
+  ASSIGN_OR_RETURN(const data::JobData data,
+                   data::LoadJobData(options.files, spec, options.model_dir));
+  RETURN_IF_ERROR(CheckSampleCount(spec, data.training.report));
+  RETURN_IF_ERROR(
+      data::EncodeEvaluationPrompts(spec.evaluation.prompts, options.model_dir).status());
+  SetReport(data.training.report, *result.mutable_dataset_report());
   return result;
 }
 
 // A message without this node's paths.
 std::string ForUser(const std::string& message, const PrepareOptions& options) {
   const std::string models_dir = std::filesystem::path(options.model_dir).parent_path();
-  std::vector<std::pair<std::string, std::string>> names = {{options.dataset, "dataset"},
+  std::vector<std::pair<std::string, std::string>> names = {{options.files.dataset, "dataset"},
                                                             {models_dir + "/", ""}};
-  for (const auto& [sha256, path] : MixPaths(options))
+  if (!options.files.validation.empty())
+    names.emplace_back(options.files.validation, "validation file");
+  for (const auto& [sha256, path] : options.files.mix)
     names.emplace_back(path, absl::StrCat("dataset.mix file ", sha256));
   return ToValidUtf8(absl::StrReplaceAll(message, names));
 }

@@ -10,7 +10,7 @@ namespace dropbp::agent {
 
 // Reads config.json, checks that the weight files are whole, tokenises the data, and holds both
 // against the spec. What is wrong comes as PrepareResult.error, in the user's words: the model by
-// its name, files as "dataset" and "dataset.mix file <SHA-256>".
+// its name, files as "dataset", "validation file" and "dataset.mix file <SHA-256>".
 v1::PrepareResult PrepareModelAndData(const v1::JobSpec& spec, const PrepareOptions& options);
 
 // `dropbp-worker prepare`: JobSpec on stdin, PrepareResult on stdout, both serialised. The

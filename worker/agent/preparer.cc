@@ -76,11 +76,16 @@ v1::PrepareResult Preparer::Check(const v1::PrepareJob& job) {
 
 absl::StatusOr<v1::PrepareResult> Preparer::RunCheck(const v1::PrepareJob& job) {
   ASSIGN_OR_RETURN(const std::string model_dir, FindModel(options_.models_dir, job.spec().model()));
-  ASSIGN_OR_RETURN(const std::string dataset,
-                   datasets_.Fetch(job.spec().dataset().artifact(), stopping_));
+  const v1::DatasetSpec& data = job.spec().dataset();
+  ASSIGN_OR_RETURN(const std::string dataset, datasets_.Fetch(data.artifact(), stopping_));
   std::vector<std::string> arguments = {program_,  "prepare",   "--model-dir",
                                         model_dir, "--dataset", dataset};
-  for (const auto& [sha256, weight] : job.spec().dataset().mix()) {
+  if (!data.validation_artifact().empty()) {
+    ASSIGN_OR_RETURN(const std::string validation,
+                     datasets_.Fetch(data.validation_artifact(), stopping_));
+    arguments.insert(arguments.end(), {"--validation", validation});
+  }
+  for (const auto& [sha256, weight] : data.mix()) {
     ASSIGN_OR_RETURN(const std::string path, datasets_.Fetch(sha256, stopping_));
     arguments.insert(arguments.end(), {"--mix", path});
   }

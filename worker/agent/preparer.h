@@ -13,7 +13,7 @@
 
 namespace dropbp::agent {
 
-// Fetches the data set, then runs `<program> prepare` in a child process, so that a hostile file
+// Fetches the job's data, then runs `<program> prepare` in a child process, so that a hostile file
 // ends only the child. Two checks at a time; none blocks the caller. Thread-safe.
 class Preparer {
  public:

@@ -201,6 +201,10 @@ absl::StatusOr<v1::Assignment> Trainers::PrepareAssignment(const v1::StartRanks&
   for (const auto& [sha256, weight] : request.spec().dataset().mix()) {
     ASSIGN_OR_RETURN((*assignment.mutable_mix_paths())[sha256], datasets_.Fetch(sha256, stopping_));
   }
+  if (const std::string& held_out = request.spec().dataset().validation_artifact();
+      !held_out.empty()) {
+    ASSIGN_OR_RETURN(*assignment.mutable_validation_path(), datasets_.Fetch(held_out, stopping_));
+  }
   if (request.has_checkpoint()) {
     ASSIGN_OR_RETURN(*assignment.mutable_checkpoint_dir(),
                      checkpoints_.Fetch(request.job_id(), request.checkpoint(), stopping_));

@@ -32,6 +32,9 @@ struct DatasetReport {
   int64_t longest = 0;     // tokens of the longest record, before cutting
   int64_t rows = 0;        // that samples were packed into; 0 without packing
   std::string format;
+  // Held out, see LoadJobData.
+  int64_t validation_samples = 0;
+  int64_t validation_supervised_tokens = 0;
 };
 
 // Samples by index that share a row of a batch.

@@ -43,9 +43,10 @@ function smooth(points) {
 }
 
 export class Curve {
-  // `format` makes a value's text; `smoothed` adds a running mean; `fromZero`: the axis begins at 0.
-  constructor({ field, title, format, smoothed = false, fromZero = false }) {
-    Object.assign(this, { field, title, format, smoothed, fromZero, points: [], last: 1, cursor: null });
+  // `format` makes a value's text; `smoothed` adds a running mean; `fromZero`: the axis begins at 0;
+  // `second` names another line of the same kind, which may have no points.
+  constructor({ field, title, format, smoothed = false, fromZero = false, second = null }) {
+    Object.assign(this, { field, title, format, smoothed, fromZero, second, points: [], others: [], last: 1, cursor: null });
     this.readout = h("output", { class: "readout" });
     this.drawing = svg("svg", { role: "img", tabindex: 0, height: HEIGHT, class: "curve" });
     this.element = h("figure", { class: "card chart", "data-curve": field },
@@ -58,15 +59,16 @@ export class Curve {
   }
 
   // `last` is the job's last step: the axis shows how much is still to come.
-  update(points, last) {
+  update(points, last, others = []) {
     this.points = points;
+    this.others = others;
     this.last = Math.max(1, last, points.at(-1)?.[0] ?? 1);
     this.draw();
   }
 
   draw() {
     const width = Math.max(200, this.drawing.clientWidth);
-    const [low, high] = range(this.points.map(([, y]) => y), this.fromZero);
+    const [low, high] = range([...this.points, ...this.others].map(([, y]) => y), this.fromZero);
     this.x = (step) => LEFT + ((width - LEFT - RIGHT) * step) / this.last;
     this.y = (value) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - (value - low) / (high - low));
     this.drawing.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
@@ -80,7 +82,13 @@ export class Curve {
   summary() {
     if (this.points.length === 0) return `${this.title}: no steps yet`;
     const [first, newest] = [this.points[0], this.points.at(-1)];
-    return `${this.title}: ${this.format(first[1])} at step ${first[0]}, ${this.format(newest[1])} at step ${newest[0]}; arrow keys read single steps`;
+    return `${this.title}: ${this.format(first[1])} at step ${first[0]}, ${this.format(newest[1])} at step ${newest[0]}${this.otherText("; ")}; arrow keys read single steps`;
+  }
+
+  // The newest point of the second line; empty if it has none.
+  otherText(before) {
+    const newest = this.others.at(-1);
+    return newest ? `${before}${this.second} ${this.format(newest[1])} at step ${newest[0]}` : "";
   }
 
   grid(low, high, width) {
@@ -113,6 +121,8 @@ export class Curve {
       svg("path", { class: this.smoothed ? "line faint" : "line", d: this.path(this.points) }),
       this.smoothed ? svg("path", { class: "line", d: this.path(smooth(this.points)) }) : null,
       Number.isFinite(newest[1]) ? svg("circle", { class: "dot", cx: this.x(newest[0]), cy: this.y(newest[1]), r: 3.5 }) : null,
+      this.others.length > 0 ? svg("path", { class: "line second", d: this.path(this.others) }) : null,
+      ...this.others.filter(([, y]) => Number.isFinite(y)).map(([x, y]) => svg("circle", { class: "dot second", cx: this.x(x), cy: this.y(y), r: 2.5 })),
       ...lost,
     ].filter(Boolean);
   }
@@ -127,7 +137,7 @@ export class Curve {
 
   tell() {
     const at = this.cursor === null ? this.points.at(-1) : this.points[Math.min(this.cursor, this.points.length - 1)];
-    const text = at ? `${this.format(at[1])} at step ${count(at[0])}` : "";
+    const text = at ? `${this.format(at[1])} at step ${count(at[0])}${this.cursor === null ? this.otherText(" · ") : ""}` : "";
     if (this.readout.textContent !== text) this.readout.textContent = text;
   }
 

@@ -15,6 +15,13 @@ function timeNote(job) {
   return job.start_time ? `for ${duration(secondsSince(job.start_time))}` : "";
 }
 
+function validation({ evaluation, best_evaluation: best }) {
+  if (!evaluation || !Number(evaluation.supervised_tokens)) return null;
+  const loss = Number(evaluation.loss);
+  const note = !best || best.step === evaluation.step ? `perplexity ${number(Math.exp(loss), 4)}` : `best ${fixed(Number(best.loss), 4)} at step ${count(best.step)}`;
+  return tile("Validation loss", data("validation_loss", loss, fixed(loss, 4)), note);
+}
+
 function tiles(job) {
   const { progress, plan } = job;
   if (!progress || !Number(progress.total_steps)) return [];
@@ -25,12 +32,13 @@ function tiles(job) {
   return [
     steps,
     tile("Loss", data("loss", progress.loss, fixed(progress.loss, 4)), "newest step"),
+    validation(progress),
     tile("Tokens per second", data("tokens_per_second", progress.tokens_per_second, count(progress.tokens_per_second)), `${scaled(Number(progress.tokens), "")} tokens`),
     tile("Learning rate", data("learning_rate", progress.learning_rate, scientific(progress.learning_rate)), `grad norm ${number(progress.grad_norm, 3)}`),
     tile("Drop rate", data("realised_drop_rate", progress.realised_drop_rate, percent(progress.realised_drop_rate)), plan ? `target ${percent(plan.target_drop_rate)}` : ""),
     tile("Backward saved", data("backward_flops_saved", saved, flops(saved)), `of ${flops(done + saved)}`),
     tile("Gradients not sent", data("gradient_bytes_avoided", dense - sent, dense > 0 ? percent((dense - sent) / dense) : "–"), dense > 0 ? `${bytes(dense - sent)} a rank` : "one rank sends none"),
-  ];
+  ].filter(Boolean);
 }
 
 function head(job) {
@@ -83,9 +91,9 @@ function artifacts(job) {
 export class JobView {
   constructor(id) {
     this.id = id;
-    this.known = { attempt: 0, steps: -1, event: -1 };
+    this.known = { attempt: 0, steps: -1, evaluated: 0, event: -1 };
     this.curves = [
-      new Curve({ field: "loss", title: "Loss", format: (x, axis) => (axis ? number(x, 3) : fixed(x, 4)), smoothed: true }),
+      new Curve({ field: "loss", title: "Loss", second: "validation", format: (x, axis) => (axis ? number(x, 3) : fixed(x, 4)), smoothed: true }),
       new Curve({ field: "tokens_per_second", title: "Tokens per second", format: count, smoothed: true, fromZero: true }),
       new Curve({ field: "learning_rate", title: "Learning rate", format: (x) => scientific(x) }),
     ];
@@ -108,12 +116,15 @@ export class JobView {
 
   async refreshCurves(get, job) {
     const step = Number(job.progress?.step ?? 0);
-    if (step === 0 || (job.attempt === this.known.attempt && step === this.known.steps)) return;
+    const evaluated = Number(job.progress?.evaluation?.step ?? 0);
+    const known = job.attempt === this.known.attempt && step === this.known.steps && evaluated === this.known.evaluated;
+    if (step === 0 || known) return;
     const history = await get(`/api/v1/jobs/${this.id}/steps`);
-    Object.assign(this.known, { attempt: history.attempt, steps: Number(history.known_steps) });
+    Object.assign(this.known, { attempt: history.attempt, steps: Number(history.known_steps), evaluated });
     this.charts.hidden = false;
     for (const curve of this.curves) {
-      curve.update(history.step.map((x, i) => [Number(x), Number(history[curve.field][i])]), Number(job.progress.total_steps));
+      const held = curve.second ? history.evaluation_step.map((x, i) => [Number(x), Number(history.validation_loss[i])]) : [];
+      curve.update(history.step.map((x, i) => [Number(x), Number(history[curve.field][i])]), Number(job.progress.total_steps), held);
     }
   }
 

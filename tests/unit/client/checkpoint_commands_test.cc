@@ -43,6 +43,29 @@ TEST_F(CommandsTest, CheckpointsAreListedNewestFirst) {
   EXPECT_THAT(Dropbp("checkpoints job --output json").out, HasSubstr("\"world_size\": 2"));
 }
 
+TEST_F(CommandsTest, TheBestCheckpointIsMarkedAndFetchedByThatName) {
+  SubmitAndRun("job", agent_);
+  TrainAndSave(agent_, "job", 1, 0, 2);
+  EXPECT_THAT(Dropbp("download job --checkpoint best").err, HasSubstr("found best, job job has 2"));
+  v1::TrainerReport report;
+  report.mutable_evaluation()->set_step(4);
+  report.mutable_evaluation()->set_loss(0.75);
+  report.mutable_evaluation()->set_supervised_tokens(10);
+  for (int step = 2; step < 4; ++step) {
+    for (const int rank : {0, 1})
+      ASSERT_TRUE(agent_.Step(*coordinator_, "job", 1, rank, step).ok());
+  }
+  ASSERT_TRUE(agent_.Report(*coordinator_, "job", 1, 0, report).ok());
+  for (const int rank : {0, 1}) HandOver(agent_, "job", 1, rank, 4);
+  EXPECT_THAT(Dropbp("checkpoints job").out, HasSubstr("0.7500  best"));
+  EXPECT_THAT(Dropbp("get job").out, HasSubstr("loss 0.7500, perplexity 2.117, after step 4"));
+  const std::string to = (folder() / "best").string();
+  const CommandResult result = Dropbp(absl::StrCat("download job --checkpoint best --to ", to));
+  EXPECT_EQ(result.code, ExitCode::kOk) << result.err;
+  EXPECT_EQ(ReadManifest(to)->step, 4);
+  EXPECT_NE(Dropbp("download job --checkpoint worst").code, ExitCode::kOk);
+}
+
 TEST_F(CommandsTest, ADownloadedCheckpointIsAWholeFolder) {
   SubmitAndRun("job", agent_);
   TrainAndSave(agent_, "job", 1, 0, 4);

@@ -76,6 +76,32 @@ TEST_F(JobInputTest, FilesOfAMixAreRelativeToTheJobFileToo) {
   EXPECT_THAT(LoadJob(arguments_).status().message(), HasSubstr("a number above 0"));
 }
 
+TEST_F(JobInputTest, AValidationFileIsReadLikeTheDataset) {
+  Write("data/held-out.jsonl", "{}\n");
+  arguments_.sets = {"dataset.validation_file=data/held-out.jsonl"};
+  auto input = LoadJob(arguments_);
+  ASSERT_TRUE(input.ok()) << input.status();
+  EXPECT_EQ(input->validation.name(), "held-out.jsonl");
+  EXPECT_EQ(input->job.spec.dataset.validation_artifact, Sha256Hex("{}\n"));
+  Write("other.jsonl", "{} \n");
+  arguments_.validation = (folder_ / "other.jsonl").string();
+  input = LoadJob(arguments_);
+  ASSERT_TRUE(input.ok()) << input.status();
+  EXPECT_EQ(MakeCreateRequest(*input).spec().dataset().validation_artifact(), Sha256Hex("{} \n"));
+  arguments_.sets.push_back("dataset.validation_share=0.1");
+  EXPECT_THAT(LoadJob(arguments_).status().message(), HasSubstr("dataset.validation_share"));
+}
+
+TEST_F(JobInputTest, AValidationFileOfAnotherTypeOrNoneIsRefused) {
+  Write("held-out.csv", "prompt,completion\na,b\n");
+  arguments_.validation = (folder_ / "held-out.csv").string();
+  EXPECT_THAT(LoadJob(arguments_).status().message(),
+              HasSubstr("legal is a file of the same type"));
+  arguments_.validation = (folder_ / "nowhere.jsonl").string();
+  EXPECT_THAT(LoadJob(arguments_).status().message(),
+              HasSubstr("dataset.validation_file: found no file at "));
+}
+
 TEST_F(JobInputTest, EveryWrongSetIsNamed) {
   arguments_.sets = {"training.stepz=7", "dropbp.drop_rate=2"};
   const absl::Status status = LoadJob(arguments_).status();

@@ -56,6 +56,23 @@ TEST(ProgressTest, ShowsAllFiguresOfARunningJob) {
             "step 120/400  30.0%  loss 0.0142  255 tok/s  drop 50.0%  eta 1m 32s");
 }
 
+TEST(ProgressTest, ShowsTheNewestValidationLoss) {
+  v1::JobProgress progress = Middle();
+  progress.mutable_evaluation()->set_loss(0.25);
+  EXPECT_THAT(ProgressText(progress), Not(HasSubstr("validation"))) << "prompts only";
+  progress.mutable_evaluation()->set_supervised_tokens(100);
+  EXPECT_THAT(ProgressText(progress), HasSubstr("loss 0.0142  validation 0.2500  255 tok/s"));
+}
+
+TEST(ProgressTest, AnswersAreShortAndMoveNoCursor) {
+  const auto evaluation = FromText<v1::Evaluation>(
+      "samples { prompt: \"What\\nis it?\" text: \"A\\x1b[31m number\" }"
+      "samples { prompt: \"Again?\" text: \"Yes\" }");
+  EXPECT_THAT(SampleLines(evaluation),
+              testing::ElementsAre("          What is it?  ->  A [31m number",
+                                   "          Again?  ->  Yes"));
+}
+
 TEST(ProgressTest, LeavesOutWhatIsNotKnownYet) {
   EXPECT_EQ(ProgressText(FromText<v1::JobProgress>("step: 0 total_steps: 400")),
             "step 0/400  0.0%");

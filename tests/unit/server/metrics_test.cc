@@ -30,6 +30,14 @@ v1::TrainerReport Probe() {
   return report;
 }
 
+v1::TrainerReport Evaluation() {
+  v1::TrainerReport report;
+  report.mutable_evaluation()->set_step(1);
+  report.mutable_evaluation()->set_loss(0.5);
+  report.mutable_evaluation()->set_supervised_tokens(10);
+  return report;
+}
+
 class MetricsTest : public ClusterTest {
  protected:
   MetricsTest() {
@@ -66,6 +74,11 @@ TEST_F(MetricsTest, ShowARunningJobAndForgetItWhenItEnds) {
   EXPECT_THAT(text, HasSubstr("dropbp_workers_connected 1"));
   EXPECT_THAT(text, HasSubstr("dropbp_slots_busy{kind=\"cpu\"} 2"));
   EXPECT_THAT(text, HasSubstr("dropbp_job_loss{job_id=\"job\"} 2"));
+  EXPECT_THAT(text, Not(HasSubstr("dropbp_job_validation_loss{")));
+  ASSERT_TRUE(agent.Report(*coordinator_, "job", 1, 0, Evaluation()).ok());
+  const std::string evaluated = Scrape();
+  EXPECT_THAT(evaluated, HasSubstr("dropbp_job_validation_loss{job_id=\"job\"} 0.5"));
+  EXPECT_THAT(evaluated, HasSubstr("dropbp_job_validation_perplexity{job_id=\"job\"} 1.648"));
   EXPECT_THAT(text, HasSubstr("dropbp_job_realised_drop_rate_ratio{job_id=\"job\"} 0.4"));
   EXPECT_THAT(text, HasSubstr("dropbp_job_gradient_avoided_bytes_total{job_id=\"job\"} 10"));
   EXPECT_THAT(text, HasSubstr("dropbp_job_step_phase_seconds{job_id=\"job\",phase=\"backward\"}"));
@@ -94,6 +107,7 @@ TEST_F(MetricsTest, ExposeEveryFamilyOfTheTable) {
   for (int rank : {0, 1}) ASSERT_TRUE(agent.Step(*coordinator_, "job", 1, rank, 0).ok());
   ASSERT_TRUE(agent.Report(*coordinator_, "job", 1, 0, Probe()).ok());
   for (int rank : {0, 1}) HandOver(agent, "job", 1, rank, 1);
+  ASSERT_TRUE(agent.Report(*coordinator_, "job", 1, 0, Evaluation()).ok());
   std::set<std::string> exposed;
   for (const prometheus::MetricFamily& family : Collect()) exposed.insert(family.name);
   std::set<std::string> of_others = {"dropbp_rpc_total", "dropbp_rpc_duration_seconds",

@@ -43,6 +43,22 @@ TEST_F(StepCurvesTest, ShowTheStepsThatTheJobsProgressCounts) {
   EXPECT_EQ(history.loss(2), Get("job").progress().loss());
 }
 
+TEST_F(StepCurvesTest, ShowValidationLossesBesideThem) {
+  SubmitAndRun("job", agent_, 1);
+  Steps(1, 0, 3);
+  for (const int64_t step : {2, 4}) {
+    v1::TrainerReport report;
+    report.mutable_evaluation()->set_step(step);
+    report.mutable_evaluation()->set_loss(3 - 0.25 * static_cast<double>(step));
+    report.mutable_evaluation()->set_supervised_tokens(10);
+    ASSERT_TRUE(agent_.Report(*coordinator_, "job", 1, 0, report).ok());
+  }
+  StepCurves curves(*coordinator_);
+  const v1::StepHistory history = Look(curves);
+  EXPECT_THAT(history.evaluation_step(), ElementsAre(2, 4));
+  EXPECT_THAT(history.validation_loss(), ElementsAre(2.5, 2.0));
+}
+
 TEST_F(StepCurvesTest, AreTheSameFromMemoryAndFromTheStore) {
   SubmitAndRun("job", agent_, 1);
   StepCurves watched(*coordinator_);

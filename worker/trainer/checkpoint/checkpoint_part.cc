@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include "absl/strings/str_cat.h"
-#include "core/checkpoint/manifest.h"
 #include "core/checkpoint/split.h"
 #include "worker/hf/safetensors.h"
 #include "worker/trainer/model/tensor_views.h"
@@ -31,18 +30,19 @@ std::vector<double> Numbers(const TrainingTotals& totals) {
           totals.grad_norm};
 }
 
-at::Tensor Copy(const at::Tensor& tensor) {
+}  // namespace
+
+at::Tensor HostCopy(const at::Tensor& tensor) {
   return tensor.detach()
       .to(at::kCPU, tensor.scalar_type(), /*non_blocking=*/false, /*copy=*/true)
       .contiguous();
 }
 
-}  // namespace
-
 std::string ValueName(const std::string& parameter) { return "value/" + parameter; }
 std::string FirstMomentName(const std::string& parameter) { return "first_moment/" + parameter; }
 std::string SecondMomentName(const std::string& parameter) { return "second_moment/" + parameter; }
 std::string UpdatesName(const std::string& parameter) { return "updates/" + parameter; }
+std::string BestValueName(const std::string& parameter) { return "best_value/" + parameter; }
 
 CheckpointPartData CopyPart(const PartOwner& owner, const TrainingState& state,
                             const std::vector<TrainableParameter>& parameters,
@@ -58,10 +58,10 @@ CheckpointPartData CopyPart(const PartOwner& owner, const TrainingState& state,
     if (writers[i] != owner.rank) continue;
     const std::string& name = parameters[i].name;
     const AdamW::State& moments = optimizer.states()[i];
-    part.tensors[ValueName(name)] = Copy(parameters[i].value);
-    part.tensors[FirstMomentName(name)] = Copy(moments.first_moment);
-    part.tensors[SecondMomentName(name)] = Copy(moments.second_moment);
-    part.tensors[UpdatesName(name)] = Copy(moments.step);
+    part.tensors[ValueName(name)] = HostCopy(parameters[i].value);
+    part.tensors[FirstMomentName(name)] = HostCopy(moments.first_moment);
+    part.tensors[SecondMomentName(name)] = HostCopy(moments.second_moment);
+    part.tensors[UpdatesName(name)] = HostCopy(moments.step);
   }
   return part;
 }
@@ -71,14 +71,19 @@ absl::Status WritePart(const std::string& path, const CheckpointPartData& part) 
   const std::vector<int64_t> numbers = {state.next_step, state.plan_version, state.non_finite,
                                         part.owner.rank, part.owner.world_size};
   const std::vector<double> totals = Numbers(state.totals);
+  const std::vector<double> evaluation = {static_cast<double>(state.evaluated_step),
+                                          static_cast<double>(state.best.step), state.best.loss};
   std::map<std::string, hf::TensorView> views;
   views[kStateTensor] = ViewOf(hf::TensorType::kI64, numbers);
   views[kTotalsTensor] = ViewOf(hf::TensorType::kF64, totals);
   views[kSensitivitiesTensor] = ViewOf(hf::TensorType::kF64, state.sensitivities);
+  views[kEvaluationTensor] = ViewOf(hf::TensorType::kF64, evaluation);
+  for (const auto& [name, tensor] : state.best_values)
+    views[BestValueName(name)] = BorrowView(tensor);
   for (const auto& [name, tensor] : part.tensors) views[name] = BorrowView(tensor);
   return hf::WriteSafetensors(path, views,
                               {{"format", "dropbp-checkpoint"},
-                               {"version", absl::StrCat(kCheckpointFormatVersion)},
+                               {"version", absl::StrCat(kPartVersion)},
                                {"identity", part.owner.identity}});
 }
 

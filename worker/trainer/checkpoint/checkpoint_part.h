@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/base/status.h"
+#include "core/job/evaluation_schedule.h"
 #include "worker/trainer/link/coordinator_link.h"
 #include "worker/trainer/model/decoder.h"
 #include "worker/trainer/optim/adamw.h"
@@ -24,6 +25,11 @@ struct TrainingState {
   int non_finite = 0;                      // steps in a row whose loss or gradient was not finite
   std::vector<double> sensitivities = {};  // of the latest probe, by unit; empty before the first
   TrainingTotals totals = {};              // this rank's share
+  int64_t evaluated_step = 0;              // of the newest evaluation
+  BestEvaluation best = {};
+  // Parameters at the best evaluation by name, on the CPU: on rank 0, where they are to be the
+  // job's result.
+  std::map<std::string, at::Tensor> best_values = {};
 };
 
 // Whose part it is.
@@ -36,18 +42,26 @@ struct PartOwner {
 // One rank's part in memory: copies, so that training may go on.
 struct CheckpointPartData {
   PartOwner owner;
-  TrainingState state;
+  TrainingState state;                        // best_values are written too
   std::map<std::string, at::Tensor> tensors;  // by name in the file; on the CPU
 };
+
+// Version 1 lacks what is known of evaluations.
+inline constexpr int kPartVersion = 2;
 
 // Names in the file.
 inline constexpr char kStateTensor[] = "state";
 inline constexpr char kTotalsTensor[] = "totals";
 inline constexpr char kSensitivitiesTensor[] = "sensitivities";
+inline constexpr char kEvaluationTensor[] = "evaluation";
 std::string ValueName(const std::string& parameter);
 std::string FirstMomentName(const std::string& parameter);
 std::string SecondMomentName(const std::string& parameter);
 std::string UpdatesName(const std::string& parameter);
+std::string BestValueName(const std::string& parameter);
+
+// A copy in host memory that nothing else refers to.
+at::Tensor HostCopy(const at::Tensor& tensor);
 
 // Copies this rank's share (WriterOf() by bytes, over the parameters in their order) of parameters
 // and moments. Throws what torch throws.

@@ -17,6 +17,7 @@ namespace {
 
 constexpr size_t kStateNumbers = 5;
 constexpr size_t kTotalsNumbers = 8;
+constexpr size_t kEvaluationNumbers = 3;
 constexpr size_t kMaxUnits = 1 << 20;
 
 using Tensors = std::map<std::string, hf::TensorView>;
@@ -68,6 +69,31 @@ absl::StatusOr<TrainingTotals> ReadTotals(const Tensors& tensors) {
                         .grad_norm = numbers[7]};
 }
 
+// What is known of evaluations; a part of version 1 knows of none.
+absl::Status ReadEvaluation(const Tensors& tensors, TrainingState& state) {
+  if (!tensors.contains(kEvaluationTensor)) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<double> numbers,
+                   ReadNumbers<double>(tensors, kEvaluationTensor, hf::TensorType::kF64,
+                                       kEvaluationNumbers, kEvaluationNumbers));
+  for (const size_t step : {0, 1}) {
+    if (!(numbers[step] >= 0 && numbers[step] <= static_cast<double>(state.next_step)))
+      return absl::InvalidArgumentError("evaluation: a step out of range");
+  }
+  state.evaluated_step = static_cast<int64_t>(numbers[0]);
+  state.best = {.step = static_cast<int64_t>(numbers[1]), .loss = numbers[2]};
+  return absl::OkStatus();
+}
+
+absl::Status CheckVersion(const hf::SafetensorsFile& file) {
+  const auto version = file.metadata().find("version");
+  const std::string found = version == file.metadata().end() ? "none" : version->second;
+  for (int known = 1; known <= kPartVersion; ++known) {
+    if (found == absl::StrCat(known)) return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("found format version ", found, ", this program reads 1 to ", kPartVersion));
+}
+
 // What a part says beside its tensors; it must be part `rank` of the manifest's checkpoint.
 absl::StatusOr<TrainingState> ReadState(const Tensors& tensors, const CheckpointManifest& manifest,
                                         int rank) {
@@ -90,6 +116,7 @@ absl::StatusOr<TrainingState> ReadState(const Tensors& tensors, const Checkpoint
   ASSIGN_OR_RETURN(state.sensitivities, ReadNumbers<double>(tensors, kSensitivitiesTensor,
                                                             hf::TensorType::kF64, 0, kMaxUnits));
   ASSIGN_OR_RETURN(state.totals, ReadTotals(tensors));
+  RETURN_IF_ERROR(ReadEvaluation(tensors, state));
   return state;
 }
 
@@ -98,12 +125,16 @@ absl::StatusOr<OpenCheckpoint> OpenParts(const std::string& folder,
   OpenCheckpoint open;
   for (const CheckpointPart& part : manifest.parts) {
     ASSIGN_OR_RETURN(auto file, hf::SafetensorsFile::Open(absl::StrCat(folder, "/", part.file)));
+    RETURN_IF_ERROR(Annotate(CheckVersion(*file), absl::StrCat(folder, "/", part.file)));
     const auto identity = file->metadata().find("identity");
     if (identity == file->metadata().end() || identity->second != manifest.identity) {
       return Illegal(folder, absl::StrCat(part.file, " belongs to another job"));
     }
     for (const auto& [name, view] : file->tensors()) {
-      if (name == kStateTensor || name == kTotalsTensor || name == kSensitivitiesTensor) continue;
+      if (name == kStateTensor || name == kTotalsTensor || name == kSensitivitiesTensor ||
+          name == kEvaluationTensor) {
+        continue;
+      }
       if (!open.tensors.emplace(name, view).second) {
         return Illegal(folder, absl::StrCat(name, " is in two parts"));
       }
@@ -116,7 +147,8 @@ absl::StatusOr<OpenCheckpoint> OpenParts(const std::string& folder,
 // Totals are each rank's own.
 bool SameMoment(const TrainingState& a, const TrainingState& b) {
   return a.next_step == b.next_step && a.plan_version == b.plan_version &&
-         a.non_finite == b.non_finite && a.sensitivities == b.sensitivities;
+         a.non_finite == b.non_finite && a.sensitivities == b.sensitivities &&
+         a.evaluated_step == b.evaluated_step && a.best == b.best;
 }
 
 // The state that all parts agree on, with the totals of `rank`.
@@ -142,9 +174,24 @@ absl::StatusOr<TrainingState> JoinStates(const std::string& folder, const OpenCh
 struct Place {
   std::string name;
   at::Tensor to;
+  bool wanted = true;  // false: `to` only has the shape
 };
 
-// Where every tensor of the checkpoint belongs.
+// Where values of the best evaluation belong, if the checkpoint has any: rank 0 keeps them.
+void AddBestPlaces(const std::vector<TrainableParameter>& parameters, const Tensors& tensors,
+                   int rank, TrainingState& state, std::vector<Place>& places) {
+  if (parameters.empty() || !tensors.contains(BestValueName(parameters[0].name))) return;
+  for (const TrainableParameter& parameter : parameters) {
+    Place place = {BestValueName(parameter.name), parameter.value, /*wanted=*/rank == 0};
+    if (place.wanted) {
+      place.to = state.best_values[parameter.name] =
+          at::empty(parameter.value.sizes(), parameter.value.scalar_type());
+    }
+    places.push_back(std::move(place));
+  }
+}
+
+// Where every other tensor of the checkpoint belongs.
 std::vector<Place> PlacesOf(const std::vector<TrainableParameter>& parameters, AdamW& optimizer) {
   std::vector<Place> places;
   for (size_t i = 0; i < parameters.size(); ++i) {
@@ -160,7 +207,7 @@ std::vector<Place> PlacesOf(const std::vector<TrainableParameter>& parameters, A
 
 absl::Status CheckPlaces(const std::string& folder, const std::vector<Place>& places,
                          const Tensors& tensors) {
-  for (const auto& [name, to] : places) {
+  for (const auto& [name, to, wanted] : places) {
     const auto found = tensors.find(name);
     if (found == tensors.end()) return Illegal(folder, absl::StrCat("it lacks ", name));
     if (FloatingType(found->second.type) != to.scalar_type() ||
@@ -190,10 +237,13 @@ absl::StatusOr<TrainingState> LoadCheckpoint(const std::string& folder, const st
   RETURN_IF_ERROR(VerifyParts(folder, manifest));
   ASSIGN_OR_RETURN(const OpenCheckpoint open, OpenParts(folder, manifest));
   ASSIGN_OR_RETURN(TrainingState state, JoinStates(folder, open, manifest, rank));
-  const std::vector<Place> places = PlacesOf(parameters, optimizer);
+  std::vector<Place> places = PlacesOf(parameters, optimizer);
+  AddBestPlaces(parameters, open.tensors, rank, state, places);
   RETURN_IF_ERROR(CheckPlaces(folder, places, open.tensors));
   at::NoGradGuard no_grad;
-  for (const auto& [name, to] : places) at::Tensor(to).copy_(BorrowTensor(open.tensors.at(name)));
+  for (const auto& [name, to, wanted] : places) {
+    if (wanted) at::Tensor(to).copy_(BorrowTensor(open.tensors.at(name)));
+  }
   return state;
 }
 

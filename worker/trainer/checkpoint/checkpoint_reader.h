@@ -10,8 +10,8 @@
 namespace dropbp::trainer {
 
 // Reads the checkpoint in `folder` into parameters and optimizer and returns the rest of the state,
-// whatever number of ranks wrote it. What earlier steps add up to is given to rank 0, nothing to
-// the others.
+// whatever number of ranks wrote it. What earlier steps add up to, and the values of the best
+// evaluation, are given to rank 0 only.
 //
 // Before anything of it is used: the manifest is checked, then size and SHA-256 of every part, then
 // that the parts belong together and hold each parameter exactly once with its shape. DATA_LOSS for

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "worker/data/dataset.h"
+#include "worker/data/prompt.h"
 #include "worker/trainer/generate/answer_match.h"
 #include "worker/trainer/generate/greedy.h"
 
@@ -31,7 +32,7 @@ absl::Status AnswerBatch(const LoadedModel& loaded,
   std::vector<std::vector<data::TokenId>> ids;
   for (int64_t i = begin; i < end; ++i) {
     ASSIGN_OR_RETURN(std::vector<data::TokenId> prompt,
-                     EncodePrompt(*loaded.tokenizer, prompts[i].prompt));
+                     data::EncodePrompt(*loaded.tokenizer, prompts[i].prompt));
     ids.push_back(std::move(prompt));
   }
   const auto answers = GenerateGreedily(*loaded.decoder, ids, max_tokens);

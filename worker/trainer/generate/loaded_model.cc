@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "worker/trainer/model/adapter_files.h"
@@ -30,17 +29,6 @@ absl::StatusOr<LoadedModel> LoadModel(const ModelFlags& flags) {
   ASSIGN_OR_RETURN(loaded.decoder, Decoder::Load(flags.model_dir, options));
   if (!flags.adapter_dir.empty()) RETURN_IF_ERROR(LoadAdapter(flags.adapter_dir, *loaded.decoder));
   return loaded;
-}
-
-absl::StatusOr<std::vector<data::TokenId>> EncodePrompt(const data::Tokenizer& tokenizer,
-                                                        const std::string& text) {
-  ASSIGN_OR_RETURN(std::vector<data::TokenId> ids, tokenizer.Encode(text));
-  const std::vector<data::TokenId>& begin = tokenizer.Around().begin;
-  const bool has_begin =
-      ids.size() >= begin.size() && std::equal(begin.begin(), begin.end(), ids.begin());
-  if (!has_begin) ids.insert(ids.begin(), begin.begin(), begin.end());
-  if (ids.empty()) return absl::InvalidArgumentError("the prompt is empty");
-  return ids;
 }
 
 }  // namespace dropbp::trainer

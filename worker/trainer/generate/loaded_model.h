@@ -3,7 +3,6 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "core/base/status.h"
 #include "worker/data/tokenizer.h"
@@ -27,10 +26,5 @@ struct LoadedModel {
 };
 
 absl::StatusOr<LoadedModel> LoadModel(const ModelFlags& flags);
-
-// Ids of a rendered prompt: the tokenizer's begin token, where it adds one and the text has not got
-// it, and the text.
-absl::StatusOr<std::vector<data::TokenId>> EncodePrompt(const data::Tokenizer& tokenizer,
-                                                        const std::string& text);
 
 }  // namespace dropbp::trainer

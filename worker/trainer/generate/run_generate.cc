@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "worker/data/chat_template.h"
+#include "worker/data/prompt.h"
 #include "worker/trainer/generate/greedy.h"
 #include "worker/trainer/generate/model_flags.h"
 #include "worker/trainer/generate/verbs.h"
@@ -22,23 +22,14 @@ struct GenerateFlags {
   std::string output = "text";
 };
 
-// The prompt as one user turn of the model's chat template, or as it is: --raw, or a model without
-// a template.
-absl::StatusOr<std::string> RenderPrompt(const GenerateFlags& flags) {
-  if (flags.raw) return flags.prompt;
-  const auto chat_template = data::ChatTemplate::Load(flags.model.model_dir);
-  if (absl::IsNotFound(chat_template.status()) && !flags.chat) return flags.prompt;
-  if (!chat_template.ok()) return chat_template.status();
-  ASSIGN_OR_RETURN(
-      const data::RenderedChat rendered,
-      (*chat_template)->Render({{"user", flags.prompt}}, /*add_generation_prompt=*/true));
-  return rendered.text;
-}
-
 absl::Status Generate(const GenerateFlags& flags) {
-  ASSIGN_OR_RETURN(const std::string text, RenderPrompt(flags));
+  std::string text = flags.prompt;
+  if (!flags.raw) {
+    ASSIGN_OR_RETURN(text, data::RenderPrompt(flags.model.model_dir, text, flags.chat));
+  }
   ASSIGN_OR_RETURN(const LoadedModel loaded, LoadModel(flags.model));
-  ASSIGN_OR_RETURN(const std::vector<data::TokenId> prompt, EncodePrompt(*loaded.tokenizer, text));
+  ASSIGN_OR_RETURN(const std::vector<data::TokenId> prompt,
+                   data::EncodePrompt(*loaded.tokenizer, text));
   const auto answer = GenerateGreedily(*loaded.decoder, {prompt}, flags.max_tokens).front();
   const std::string answer_text = loaded.tokenizer->Decode(answer, /*skip_special=*/true);
   if (flags.output == "json") {

@@ -32,7 +32,8 @@ struct Assignment {
   std::string device = "cpu";  // cpu | cuda:<index>
   int threads = 1;
   std::string host_address = "127.0.0.1";
-  std::string checkpoint_dir;  // what to go on from; empty: begin at step 0
+  std::string checkpoint_dir;   // what to go on from; empty: begin at step 0
+  std::string validation_path;  // held-out samples; empty: there is no such file
 };
 
 // One optimizer step; the fields of dropbp.v1.StepReport.
@@ -68,6 +69,19 @@ struct ProbeReport {
   };
   std::vector<UnitNorms> units;
   double seconds = 0;
+};
+
+// What the model did on held-out samples; the fields of dropbp.v1.Evaluation.
+struct EvaluationReport {
+  int64_t step = 0;               // optimizer steps done
+  double loss = 0;                // mean over the supervised tokens; 0 without held-out samples
+  int64_t supervised_tokens = 0;  // of the held-out samples
+  double seconds = 0;
+  struct Answer {
+    std::string prompt;
+    std::string text;
+  };
+  std::vector<Answer> answers;
 };
 
 // A rank's share of a job's progress: sums over all steps that led here.
@@ -130,8 +144,11 @@ class CoordinatorLink {
   virtual void ReportCheckpoint(const CheckpointReport& report) = 0;
   // The last word of a trainer that gives up.
   virtual void ReportFailure(FailureKind kind, const std::string& message) = 0;
-  // The last word of a trainer that is done; returns when the agent has taken it.
-  virtual absl::Status ReportFinished(int64_t steps, const std::vector<std::string>& files) = 0;
+  virtual void ReportEvaluation(const EvaluationReport& report) = 0;
+  // The last word of a trainer that is done; returns when the agent has taken it. `early_stop`: why
+  // it ended before the last step; empty if it did not.
+  virtual absl::Status ReportFinished(int64_t steps, const std::vector<std::string>& files,
+                                      const std::string& early_stop) = 0;
 
   // Mask blocks received since the last call, oldest first.
   virtual std::vector<MaskBlock> TakeMaskBlocks() = 0;
@@ -166,7 +183,9 @@ class MemoryLink : public CoordinatorLink {
   void ReportFailure(FailureKind, const std::string& message) override {
     failures.push_back(message);
   }
-  absl::Status ReportFinished(int64_t, const std::vector<std::string>& files) override {
+  void ReportEvaluation(const EvaluationReport& report) override { evaluations.push_back(report); }
+  absl::Status ReportFinished(int64_t, const std::vector<std::string>& files,
+                              const std::string&) override {
     finished_files = files;
     return absl::OkStatus();
   }
@@ -177,6 +196,7 @@ class MemoryLink : public CoordinatorLink {
   std::vector<ProbeReport> probes;
   std::vector<DropPlan> plans;
   std::vector<CheckpointReport> checkpoints;  // by the trainer's writing thread
+  std::vector<EvaluationReport> evaluations;
   std::vector<std::string> failures;
   std::vector<std::string> finished_files;
   std::vector<MaskBlock> mask_blocks;  // what TakeMaskBlocks returns next

@@ -197,9 +197,17 @@ void GrpcLink::ReportFailure(FailureKind kind, const std::string& message) {
   SayLastWord(Report(std::move(report)), kLastWordTimeout);
 }
 
-absl::Status GrpcLink::ReportFinished(int64_t steps, const std::vector<std::string>& files) {
+void GrpcLink::ReportEvaluation(const EvaluationReport& evaluation) {
+  v1::TrainerReport report;
+  *report.mutable_evaluation() = EvaluationReportToProto(evaluation);
+  Send(Report(std::move(report)));
+}
+
+absl::Status GrpcLink::ReportFinished(int64_t steps, const std::vector<std::string>& files,
+                                      const std::string& early_stop) {
   v1::ConnectRequest request;
   request.mutable_finished()->set_steps(steps);
+  request.mutable_finished()->set_early_stop(early_stop);
   for (const std::string& file : files) request.mutable_finished()->add_files(file);
   const absl::Status status = *SayLastWord(std::move(request), absl::InfiniteDuration());
   if (IsAgentGone(status)) ExitWithoutAgent(status);

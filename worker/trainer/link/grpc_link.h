@@ -37,7 +37,9 @@ class GrpcLink final : public CoordinatorLink {
   void ReportCheckpoint(const CheckpointReport& report) override;
   // Returns when the agent has taken it, or after 5 seconds.
   void ReportFailure(FailureKind kind, const std::string& message) override;
-  absl::Status ReportFinished(int64_t steps, const std::vector<std::string>& files) override;
+  void ReportEvaluation(const EvaluationReport& evaluation) override;
+  absl::Status ReportFinished(int64_t steps, const std::vector<std::string>& files,
+                              const std::string& early_stop) override;
   std::vector<MaskBlock> TakeMaskBlocks() override;
   StopRequest stop_request() const override { return stop_request_; }
 

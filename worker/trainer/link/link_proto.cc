@@ -20,6 +20,7 @@ Assignment AssignmentFromProto(const v1::Assignment& proto) {
   assignment.threads = proto.threads();
   assignment.host_address = proto.host_address();
   assignment.checkpoint_dir = proto.checkpoint_dir();
+  assignment.validation_path = proto.validation_path();
   return assignment;
 }
 
@@ -57,6 +58,20 @@ v1::ProbeReport ProbeReportToProto(const ProbeReport& report) {
     norms.mutable_norms()->Add(unit.norms.begin(), unit.norms.end());
   }
   proto.set_seconds(report.seconds);
+  return proto;
+}
+
+v1::Evaluation EvaluationReportToProto(const EvaluationReport& report) {
+  v1::Evaluation proto;
+  proto.set_step(report.step);
+  proto.set_loss(report.loss);
+  proto.set_supervised_tokens(report.supervised_tokens);
+  proto.set_seconds(report.seconds);
+  for (const EvaluationReport::Answer& answer : report.answers) {
+    v1::SampleText& sample = *proto.add_samples();
+    sample.set_prompt(ToValidUtf8(answer.prompt));
+    sample.set_text(ToValidUtf8(answer.text));
+  }
   return proto;
 }
 

@@ -10,6 +10,7 @@ Assignment AssignmentFromProto(const v1::Assignment& proto);
 
 v1::StepReport StepReportToProto(const StepReport& report);
 v1::ProbeReport ProbeReportToProto(const ProbeReport& report);
+v1::Evaluation EvaluationReportToProto(const EvaluationReport& report);
 v1::PlanDigest PlanDigestOf(const DropPlan& plan);
 v1::TrainerCheckpoint CheckpointReportToProto(const CheckpointReport& report);
 // `message` may hold any bytes; what is not UTF-8 is replaced.

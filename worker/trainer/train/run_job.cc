@@ -5,10 +5,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <utility>
 
 #include "absl/strings/str_format.h"
-#include "worker/data/dataset.h"
-#include "worker/data/mix.h"
+#include "worker/data/job_data.h"
+#include "worker/data/prompt.h"
 #include "worker/trainer/collective/process_group.h"
 #include "worker/trainer/model/adapter_files.h"
 #include "worker/trainer/train/failure.h"
@@ -66,27 +67,41 @@ absl::StatusOr<std::vector<std::string>> WriteResult(const Assignment& assignmen
   return ListFiles(dir);
 }
 
+// Rank 0 alone answers prompts.
+absl::StatusOr<EvaluationSet> MakeEvaluationSet(const Assignment& assignment,
+                                                std::vector<data::Sample> held_out) {
+  EvaluationSet set;
+  set.samples = std::move(held_out);
+  const std::vector<std::string>& prompts = assignment.spec.evaluation.prompts;
+  if (prompts.empty() || assignment.rank != 0) return set;
+  ASSIGN_OR_RETURN(set.tokenizer, data::Tokenizer::Load(assignment.model_dir));
+  ASSIGN_OR_RETURN(set.prompts, data::EncodeEvaluationPrompts(prompts, assignment.model_dir));
+  return set;
+}
+
 absl::Status RunJobOrThrow(CoordinatorLink& link) {
   const Assignment& assignment = link.assignment();
   UseDeviceAndThreads(assignment);
-  ASSIGN_OR_RETURN(
-      data::TokenizedDataset dataset,
-      data::LoadDataset(assignment.dataset_path, assignment.spec.dataset, assignment.model_dir));
-  RETURN_IF_ERROR(data::AddMix(assignment.mix_paths, assignment.spec.dataset,
-                               static_cast<uint64_t>(assignment.spec.training.seed),
-                               assignment.model_dir, dataset));
+  ASSIGN_OR_RETURN(data::JobData data, data::LoadJobData({.dataset = assignment.dataset_path,
+                                                          .validation = assignment.validation_path,
+                                                          .mix = assignment.mix_paths},
+                                                         assignment.spec, assignment.model_dir));
+  ASSIGN_OR_RETURN(EvaluationSet evaluation_set,
+                   MakeEvaluationSet(assignment, std::move(data.held_out)));
   ASSIGN_OR_RETURN(const std::unique_ptr<Decoder> model, LoadModel(assignment));
   ASSIGN_OR_RETURN(const std::unique_ptr<ProcessGroup> group, MeetRanks(link));
-  LogLine(absl::StrFormat("rank %d of %d on %s: %d samples, %d trainable tensors", assignment.rank,
-                          assignment.world_size, assignment.device, dataset.samples.size(),
+  LogLine(absl::StrFormat("rank %d of %d on %s: %d samples, %d held out, %d trainable tensors",
+                          assignment.rank, assignment.world_size, assignment.device,
+                          data.training.samples.size(), evaluation_set.samples.size(),
                           model->trainable().size()));
-  ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer,
-                   Trainer::Make(&link, model.get(), dataset, group.get()));
+  ASSIGN_OR_RETURN(
+      const std::unique_ptr<Trainer> trainer,
+      Trainer::Make(&link, model.get(), data.training, group.get(), std::move(evaluation_set)));
   RETURN_IF_ERROR(trainer->Run());
   ASSIGN_OR_RETURN(const std::vector<std::string> files, WriteResult(assignment, *model));
   // Nobody leaves while a peer may still be reading from it.
   if (group != nullptr) RETURN_IF_ERROR(group->Barrier());
-  return link.ReportFinished(trainer->total_steps(), files);
+  return link.ReportFinished(trainer->next_step(), files, trainer->early_stop());
 }
 
 }  // namespace

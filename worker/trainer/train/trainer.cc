@@ -1,5 +1,10 @@
 #include "worker/trainer/train/trainer.h"
 
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/checkpoint/job_identity.h"
@@ -49,11 +54,23 @@ std::string StepLine(const StepReport& r, int64_t total_steps) {
       r.backward_seconds, r.all_reduce_seconds, r.optimizer_seconds);
 }
 
+std::string EvaluationLine(const EvaluationReport& report, bool best) {
+  std::string line =
+      absl::StrFormat("evaluated after %d steps in %.2f s", report.step, report.seconds);
+  if (report.supervised_tokens > 0) {
+    absl::StrAppendFormat(&line, ": validation loss %.4f perplexity %.4g on %d tokens%s",
+                          report.loss, std::exp(report.loss), report.supervised_tokens,
+                          best ? ", the least so far" : "");
+  }
+  return line;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Make(CoordinatorLink* link, Decoder* model,
                                                        const data::TokenizedDataset& dataset,
-                                                       ProcessGroup* group) {
+                                                       ProcessGroup* group,
+                                                       EvaluationSet evaluation_set) {
   const Assignment& assignment = link->assignment();
   RETURN_IF_ERROR(CheckRanks(assignment));
   ASSIGN_OR_RETURN(LayerTable table, BuildLayerTable(model->config().shape, assignment.spec,
@@ -61,12 +78,13 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Make(CoordinatorLink* link, De
   const int64_t steps = TotalSteps(assignment.spec, static_cast<int64_t>(dataset.rows.size()));
   ASSIGN_OR_RETURN(const LearningRateSchedule schedule,
                    LearningRateSchedule::Make(assignment.spec.training, steps));
-  return std::unique_ptr<Trainer>(
-      new Trainer(link, model, dataset, group, std::move(table), schedule));
+  return std::unique_ptr<Trainer>(new Trainer(link, model, dataset, group, std::move(table),
+                                              schedule, std::move(evaluation_set)));
 }
 
 Trainer::Trainer(CoordinatorLink* link, Decoder* model, const data::TokenizedDataset& dataset,
-                 ProcessGroup* group, LayerTable table, const LearningRateSchedule& schedule)
+                 ProcessGroup* group, LayerTable table, const LearningRateSchedule& schedule,
+                 EvaluationSet evaluation_set)
     : total_steps_(TotalSteps(link->assignment().spec, static_cast<int64_t>(dataset.rows.size()))),
       stages_(PlanStages(link->assignment().spec, total_steps_)),
       batches_(dataset, link->assignment().spec.training, link->assignment().rank,
@@ -89,7 +107,9 @@ Trainer::Trainer(CoordinatorLink* link, Decoder* model, const data::TokenizedDat
              .optimizer = &optimizer_,
              .checkpoints = &checkpoints_,
              .link = link},
-      step_(parts_, schedule) {}
+      step_(parts_, schedule),
+      evaluator_(std::move(evaluation_set), parts_.spec, parts_.rank, parts_.device, model, group),
+      evaluations_(parts_.spec.evaluation, total_steps_, evaluator_.held_out()) {}
 
 absl::Status Trainer::Run() {
   RETURN_IF_ERROR(Begin());
@@ -106,6 +126,8 @@ absl::Status Trainer::Begin() {
     RETURN_IF_ERROR(EnterStage(stages_[next_stage_++]));
   }
   parts_.link->ReportReady(next_step_, total_steps_);
+  RETURN_IF_ERROR(EvaluateIfDue());
+  if (done()) Finish();
   return absl::OkStatus();
 }
 
@@ -125,6 +147,9 @@ absl::Status Trainer::GoOnFrom(const std::string& checkpoint_dir) {
   non_finite_ = state->non_finite;
   sensitivities_ = std::move(state->sensitivities);
   totals_ = state->totals;
+  evaluated_step_ = state->evaluated_step;
+  best_ = state->best;
+  best_values_ = std::move(state->best_values);
   // A stage that begins here is entered with the next step.
   while (next_stage_ + 1 < stages_.size() && stages_[next_stage_ + 1].first_step < next_step_) {
     ++next_stage_;
@@ -149,13 +174,57 @@ absl::Status Trainer::RunOnce() {
   LogLine(StepLine(outcome.report, total_steps_));
   AddUp(outcome.report);
   RETURN_IF_ERROR(CountNonFinite(outcome));
+  if (outcome.stop != StopRequest::kNone && !done()) return StopAfterStep(outcome.stop);
+  RETURN_IF_ERROR(EvaluateIfDue());
   if (done()) {  // the result follows
-    writer_.Wait();
+    Finish();
     return absl::OkStatus();
   }
-  if (outcome.stop != StopRequest::kNone) return StopAfterStep(outcome.stop);
-  if (!checkpoints_.IsDue(next_step_, outcome.checkpoint_asked)) return absl::OkStatus();
+  const bool new_best = IsNewBest() && checkpoints_.enabled();
+  if (!new_best && !checkpoints_.IsDue(next_step_, outcome.checkpoint_asked))
+    return absl::OkStatus();
   return SaveCheckpoint();
+}
+
+absl::Status Trainer::EvaluateIfDue() {
+  if (!evaluations_.IsDue(next_step_) || evaluated_step_ == next_step_) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const EvaluationReport report, evaluator_.Evaluate(next_step_));
+  evaluated_step_ = next_step_;
+  NoteBest(report);
+  if (parts_.rank == 0) parts_.link->ReportEvaluation(report);
+  LogLine(EvaluationLine(report, best_.step == next_step_));
+  if (next_step_ == total_steps_ || !evaluations_.EndsJob(next_step_, best_))
+    return absl::OkStatus();
+  early_stop_ = best_.step == 0 ? absl::StrFormat("no finite validation loss in %d evaluations",
+                                                  parts_.spec.evaluation.patience)
+                                : absl::StrFormat(
+                                      "no smaller validation loss in %d evaluations; the least, "
+                                      "%.4f, was after %d steps",
+                                      parts_.spec.evaluation.patience, best_.loss, best_.step);
+  LogLine("stops early: " + early_stop_);
+  return absl::OkStatus();
+}
+
+void Trainer::NoteBest(const EvaluationReport& report) {
+  if (report.supervised_tokens == 0 || !best_.IsBeatenBy(report.loss)) return;
+  best_ = {.step = report.step, .loss = report.loss};
+  if (!IsNewBest() || parts_.rank != 0) return;
+  for (const TrainableParameter& parameter : parts_.model->trainable())
+    best_values_[parameter.name] = HostCopy(parameter.value);
+}
+
+bool Trainer::IsNewBest() const {
+  return parts_.spec.evaluation.result == "best" && best_.step == next_step_;
+}
+
+void Trainer::Finish() {
+  writer_.Wait();
+  if (best_values_.empty() || best_.step == next_step_) return;
+  at::NoGradGuard no_grad;
+  for (const TrainableParameter& parameter : parts_.model->trainable())
+    at::Tensor(parameter.value).copy_(best_values_.at(parameter.name));
+  LogLine(absl::StrFormat("the result is that after %d steps, with the least validation loss",
+                          best_.step));
 }
 
 absl::Status Trainer::StopAfterStep(StopRequest stop) {
@@ -173,7 +242,10 @@ absl::Status Trainer::SaveCheckpoint() {
                             .plan_version = stages_[next_stage_ - 1].version,
                             .non_finite = non_finite_,
                             .sensitivities = sensitivities_,
-                            .totals = totals_};
+                            .totals = totals_,
+                            .evaluated_step = evaluated_step_,
+                            .best = best_,
+                            .best_values = best_values_};
   checkpoints_.NoteSaved();
   return RunTorch(absl::StrCat("rank ", parts_.rank, ", checkpoint after ", next_step_, " steps"),
                   [&] {

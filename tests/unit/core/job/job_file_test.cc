@@ -140,6 +140,8 @@ TEST(ParseJobFileTest, RefusesWrongTypes) {
 TEST(ParseJobFileTest, RefusesIllegalNamesAndEmptyPaths) {
   EXPECT_THAT(ErrorOf("name: My Job\n"),
               HasSubstr("job.yaml:1: name: found \"My Job\", legal is 1 to 63"));
+  EXPECT_THAT(ErrorOf("dataset:\n  validation_file: [a]\n"),
+              HasSubstr("job.yaml:2: dataset.validation_file: found a list"));
   EXPECT_THAT(ErrorOf("dataset:\n  file: ''\n"), HasSubstr("job.yaml:2: dataset.file: found \"\""));
 }
 

@@ -75,6 +75,41 @@ TEST(ValidateJobSpecTest, RefusesPackingWithVirtualTokens) {
               ElementsAre(Breaks("dataset.packing", "found true with method prompt_tuning")));
 }
 
+TEST(ValidateJobSpecTest, HeldOutSamplesComeFromOneOfTwo) {
+  JobSpec spec = LegalSpec();
+  spec.dataset.validation_artifact = std::string(64, 'b');
+  spec.evaluation.patience = 3;
+  spec.evaluation.result = "best";
+  EXPECT_THAT(ValidateJobSpec(spec), IsEmpty());
+  spec.dataset.validation_share = 0.1;
+  EXPECT_THAT(ValidateJobSpec(spec), ElementsAre(Breaks("dataset.validation_share",
+                                                        "found 0.1, legal is 0 with a validation "
+                                                        "file")));
+  spec.dataset.validation_artifact = "";
+  EXPECT_THAT(ValidateJobSpec(spec), IsEmpty());
+  spec.dataset.validation_share = 0;
+  EXPECT_THAT(
+      ValidateJobSpec(spec),
+      testing::UnorderedElementsAre(
+          Breaks("evaluation.patience", "found 3, legal is 0 without held-out samples"),
+          Breaks("evaluation.result", "found \"best\", legal is last without held-out samples")));
+  spec = LegalSpec();
+  spec.dataset.validation_artifact = "held-out.jsonl";
+  EXPECT_THAT(ValidateJobSpec(spec),
+              ElementsAre(Breaks("dataset.validation_artifact", "found \"held-out.jsonl\"")));
+}
+
+TEST(ValidateJobSpecTest, PromptsAreFewAndNotEmpty) {
+  JobSpec spec = LegalSpec();
+  spec.evaluation.prompts.assign(17, "Hello");
+  EXPECT_THAT(ValidateJobSpec(spec),
+              ElementsAre(Breaks("evaluation.prompts", "found 17 prompts, legal is at most 16")));
+  spec.evaluation.prompts = {"Hello", ""};
+  EXPECT_THAT(
+      ValidateJobSpec(spec),
+      ElementsAre(Breaks("evaluation.prompts", "found a prompt of 0 bytes, legal is 1 to 4096")));
+}
+
 TEST(ValidateJobSpecTest, FindsAllViolationsAtOnce) {
   JobSpec spec = LegalSpec();
   spec.model = "";

@@ -19,14 +19,15 @@ std::string ErrorOf(std::string_view assignment) {
 TEST(SetJobFieldTest, SetsEveryKindOfField) {
   JobFile job;
   for (const char* assignment :
-       {"name=run-2", "dataset.file=a=b.jsonl", "training.steps=20", "training.learning_rate=3e-5",
-        "method=full", "lora.target_modules=q_proj,v_proj", "labels.team=nlp",
-        "dataset.fields.prompt=question", "lora.use_rslora=true",
-        "lora.alpha_pattern.layers.0.mlp.up_proj=0.5"}) {
+       {"name=run-2", "dataset.file=a=b.jsonl", "dataset.validation_file=c.jsonl",
+        "training.steps=20", "training.learning_rate=3e-5", "method=full",
+        "lora.target_modules=q_proj,v_proj", "labels.team=nlp", "dataset.fields.prompt=question",
+        "lora.use_rslora=true", "lora.alpha_pattern.layers.0.mlp.up_proj=0.5"}) {
     EXPECT_TRUE(SetJobField(assignment, job).ok()) << assignment;
   }
   EXPECT_EQ(job.name, "run-2");
   EXPECT_EQ(job.dataset_file, "a=b.jsonl");
+  EXPECT_EQ(job.validation_file, "c.jsonl");
   EXPECT_EQ(job.spec.training.steps, 20);
   EXPECT_EQ(job.spec.training.learning_rate, 3e-5);
   EXPECT_EQ(job.spec.method, "full");

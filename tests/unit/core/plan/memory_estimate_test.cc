@@ -220,5 +220,25 @@ TEST(MemoryEstimateTest, ATrainedHeadCountsItsGradientTwice) {
   EXPECT_EQ(Estimate(SmallShape(), spec, 0, 4).head, frozen + 2 * 4 * 100 * 8);
 }
 
+TEST(MemoryEstimateTest, AnEvaluationCountsWhereItTakesMoreThanAStep) {
+  JobSpec spec = SmallJob();
+  const MemoryEstimate without = Estimate(SmallShape(), spec, 0, 4);
+  EXPECT_EQ(without.evaluation, 0);
+  spec.dataset.validation_share = 0.1;
+  const MemoryEstimate with = Estimate(SmallShape(), spec, 0, 4);
+  EXPECT_GT(with.evaluation, 0);
+  EXPECT_LT(with.evaluation, with.activations);
+  EXPECT_EQ(with.peak, without.peak) << "a step takes more";
+  spec.evaluation.prompts = {"Hello"};
+  spec.evaluation.max_new_tokens = 4096;
+  const ModelShape shape = SmallShape();
+  const MemoryEstimate long_answer = Estimate(shape, spec, 0, 4);
+  EXPECT_EQ(long_answer.evaluation,
+            4096 * 2 * shape.key_value_heads * shape.head_dim * shape.layers * 4);
+  EXPECT_GE(long_answer.peak, with.peak);
+  spec.evaluation.result = "best";
+  EXPECT_EQ(Estimate(shape, spec, 0, 4).peak, long_answer.peak + long_answer.trainable);
+}
+
 }  // namespace
 }  // namespace dropbp

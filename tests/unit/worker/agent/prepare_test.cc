@@ -25,11 +25,15 @@ class PrepareTest : public ::testing::Test {
     spec_.model = "tiny";
   }
 
-  v1::PrepareResult Check(const std::string& dataset) {
-    WriteText(folder_ / "cache/data", dataset);
-    return PrepareModelAndData(
-        JobSpecToProto(spec_),
-        {.model_dir = model_, .dataset = folder_ / "cache/data", .mix = mix_});
+  v1::PrepareResult Check(const std::string& dataset, const std::string& validation = "") {
+    PrepareOptions options = {.model_dir = model_,
+                              .files = {.dataset = folder_ / "cache/data", .mix = mix_}};
+    WriteText(options.files.dataset, dataset);
+    if (!validation.empty()) {
+      options.files.validation = folder_ / "cache/held-out";
+      WriteText(options.files.validation, validation);
+    }
+    return PrepareModelAndData(JobSpecToProto(spec_), options);
   }
   // A copy of the model that a test may break, named "tiny".
   void CopyModel() {
@@ -42,7 +46,7 @@ class PrepareTest : public ::testing::Test {
   TempFolder folder_;
   std::string model_;
   JobSpec spec_;
-  std::vector<std::string> mix_;
+  std::map<std::string, std::string> mix_;
 };
 
 TEST_F(PrepareTest, ReportsDataAndShapes) {
@@ -52,6 +56,26 @@ TEST_F(PrepareTest, ReportsDataAndShapes) {
   EXPECT_GT(result.dataset_report().supervised_tokens(), 64);
   EXPECT_EQ(result.model_shape().layers(), 4);
   EXPECT_EQ(result.model_shape().hidden_size(), 64);
+}
+
+TEST_F(PrepareTest, HoldsSamplesOut) {
+  spec_.dataset.validation_share = 0.125;
+  v1::PrepareResult result = Check(dropbp::testing::TinyDataset(64));
+  EXPECT_EQ(result.error(), "");
+  EXPECT_EQ(result.dataset_report().samples(), 56);
+  EXPECT_EQ(result.dataset_report().validation_samples(), 8);
+  EXPECT_GT(result.dataset_report().validation_supervised_tokens(), 8);
+  spec_.dataset.validation_share = 0;
+  result = Check(dropbp::testing::TinyDataset(64), dropbp::testing::TinyDataset(9));
+  EXPECT_EQ(result.error(), "");
+  EXPECT_EQ(result.dataset_report().samples(), 64);
+  EXPECT_EQ(result.dataset_report().validation_samples(), 9);
+}
+
+TEST_F(PrepareTest, AnErrorInTheValidationFileNamesIt) {
+  const v1::PrepareResult result = Check(dropbp::testing::TinyDataset(64),
+                                         dropbp::testing::TinyDataset(2) + "{\"prompt\": 1}\n");
+  EXPECT_THAT(result.error(), StartsWith("validation file:3: "));
 }
 
 TEST_F(PrepareTest, RefusesFewerSamplesThanOneBatch) {
@@ -78,10 +102,10 @@ TEST_F(PrepareTest, CountsRowsWhereSamplesArePacked) {
 TEST_F(PrepareTest, ChecksEveryFileOfAMixAndNamesIt) {
   const std::string sha256(64, 'c');
   spec_.dataset.mix = {{sha256, 0.5}};
-  mix_ = {folder_ / "cache/" + sha256};
-  WriteText(mix_[0], dropbp::testing::TinyDataset(20));
+  mix_ = {{sha256, folder_ / "cache/" + sha256}};
+  WriteText(mix_[sha256], dropbp::testing::TinyDataset(20));
   EXPECT_EQ(Check(dropbp::testing::TinyDataset(64)).dataset_report().samples(), 74);
-  WriteText(mix_[0], "{\"prompt\": \n");
+  WriteText(mix_[sha256], "{\"prompt\": \n");
   const std::string error = Check(dropbp::testing::TinyDataset(64)).error();
   EXPECT_THAT(error, StartsWith("dataset.mix file " + sha256 + ":1: "));
   EXPECT_THAT(error, Not(HasSubstr(folder_.path())));

@@ -42,7 +42,7 @@ int Finish(CoordinatorLink& link) {
   for (const auto& [sha256, path] : link.assignment().mix_paths)
     result << " and " << std::ifstream(path).rdbuf();
   result.close();
-  const absl::Status status = link.ReportFinished(3, {"result.txt"});
+  const absl::Status status = link.ReportFinished(3, {"result.txt"}, "");
   Say("finished: " + status.ToString());
   return status.ok() ? 0 : 1;
 }

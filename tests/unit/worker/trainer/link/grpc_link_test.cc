@@ -148,16 +148,17 @@ TEST_F(GrpcLinkTest, KeepsMaskBlocksAndStopRequestsForTheTrainer) {
 
 TEST_F(GrpcLinkTest, ReturnsFromFinishedWhenTheAgentHasTakenIt) {
   const auto link = Connect();
-  EXPECT_TRUE(link->ReportFinished(7, {"adapter.safetensors"}).ok());
+  EXPECT_TRUE(link->ReportFinished(7, {"adapter.safetensors"}, "patience").ok());
   const auto finished = server_.Messages().back().finished();
   EXPECT_EQ(finished.steps(), 7);
+  EXPECT_EQ(finished.early_stop(), "patience");
   EXPECT_THAT(finished.files(), ElementsAre("adapter.safetensors"));
 }
 
 TEST_F(GrpcLinkTest, TellsWhyTheAgentDidNotTakeTheResults) {
   server_.set_final_status({grpc::StatusCode::ABORTED, "upload refused"});
   const auto link = Connect();
-  const absl::Status status = link->ReportFinished(7, {});
+  const absl::Status status = link->ReportFinished(7, {}, "");
   EXPECT_EQ(status.code(), absl::StatusCode::kAborted);
   EXPECT_THAT(std::string(status.message()), HasSubstr("upload refused"));
 }

@@ -14,7 +14,9 @@
 #include "core/base/philox.h"
 #include "core/checkpoint/job_identity.h"
 #include "core/checkpoint/manifest.h"
+#include "tests/unit/worker/trainer/train/checkpoint_folder.h"
 #include "tests/unit/worker/trainer/train/tiny_job.h"
+#include "worker/hf/safetensors.h"
 #include "worker/trainer/checkpoint/checkpoint_reader.h"
 
 namespace dropbp::trainer {
@@ -41,14 +43,12 @@ JobSpec DroppingSpec() {
 
 class ResumeTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    at::set_num_threads(1);
-    folder_ = ::testing::TempDir() + "resume_test_XXXXXX";
-    ASSERT_NE(mkdtemp(folder_.data()), nullptr);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
+  void SetUp() override { at::set_num_threads(1); }
 
-  std::string RankFolder(int rank) const { return absl::StrCat(folder_, "/rank-", rank); }
+  std::string RankFolder(int rank) const { return folder_.RankFolder(rank); }
+  std::string Complete(const JobSpec& spec, int world_size, int64_t step) const {
+    return folder_.Complete(spec, world_size, step);
+  }
   std::string PartOf(int rank, int64_t step) const {
     return absl::StrCat(RankFolder(rank), "/checkpoints/step-", step, ".safetensors");
   }
@@ -63,23 +63,6 @@ class ResumeTest : public ::testing::Test {
     });
   }
 
-  // Puts the ranks' parts of one step together, as agents and coordinator do.
-  std::string Complete(const JobSpec& spec, int world_size, int64_t step) const {
-    const std::string folder = absl::StrCat(folder_, "/checkpoint-", step);
-    fs::create_directories(folder);
-    CheckpointManifest manifest{.identity = JobIdentity(spec), .step = step, .parts = {}};
-    for (int rank = 0; rank < world_size; ++rank) {
-      const std::string from = PartOf(rank, step);
-      const std::string name = PartFileName(rank, world_size);
-      fs::copy_file(from, folder + "/" + name, fs::copy_options::overwrite_existing);
-      manifest.parts.push_back({.file = name,
-                                .size_bytes = static_cast<int64_t>(fs::file_size(from)),
-                                .sha256 = *Sha256HexOfFile(from)});
-    }
-    EXPECT_TRUE(WriteManifest(folder, manifest).ok());
-    return folder;
-  }
-
   static std::vector<TinyRank> GoOn(const JobSpec& spec, int world_size,
                                     const std::string& checkpoint,
                                     std::vector<absl::Status>* statuses = nullptr) {
@@ -87,7 +70,7 @@ class ResumeTest : public ::testing::Test {
                      [&](Assignment& assignment) { assignment.checkpoint_dir = checkpoint; });
   }
 
-  std::string folder_;
+  CheckpointFolder folder_;
 };
 
 void ExpectSameMoments(const TinyRank& a, const TinyRank& b) {
@@ -419,6 +402,26 @@ TEST_F(RefusalTest, FindsAFlippedByteWhereverItIs) {
     std::ofstream(PartPath(1), std::ios::binary) << changed;
     EXPECT_TRUE(absl::IsDataLoss(Load(spec_))) << at;
   }
+}
+
+TEST_F(RefusalTest, ReadsAnOlderFormatAndRefusesANewerOne) {
+  const auto rewrite = [&](const std::string& version) {
+    for (const int rank : {0, 1}) {
+      const std::string path = absl::StrCat(RankFolder(rank), "/checkpoints/step-3.safetensors");
+      const auto file = hf::SafetensorsFile::Open(path).value();
+      std::map<std::string, hf::TensorView> tensors = file->tensors();
+      tensors.erase(kEvaluationTensor);  // version 1 had none
+      std::map<std::string, std::string> metadata = file->metadata();
+      metadata["version"] = version;
+      ASSERT_TRUE(hf::WriteSafetensors(path, tensors, metadata).ok());
+    }
+    Complete(spec_, 2, 3);
+  };
+  rewrite("1");
+  EXPECT_TRUE(Load(spec_).ok()) << Load(spec_);
+  rewrite("3");
+  EXPECT_TRUE(absl::IsInvalidArgument(Load(spec_))) << Load(spec_);
+  EXPECT_THAT(std::string(Load(spec_).message()), HasSubstr("found format version 3"));
 }
 
 TEST_F(RefusalTest, TakesNoCheckpointOfAnotherJob) {

@@ -73,9 +73,9 @@ std::vector<data::Sample> TinySamples(int count) {
   return samples;
 }
 
-data::TokenizedDataset TinyDataset(const JobSpec& spec) {
+data::TokenizedDataset TinyDataset(const JobSpec& spec, std::vector<data::Sample> samples) {
   data::TokenizedDataset dataset;
-  dataset.samples = TinySamples();
+  dataset.samples = std::move(samples);
   data::MakeRows(spec.dataset, dataset);
   return dataset;
 }
@@ -142,9 +142,10 @@ absl::Status RunSteps(TinyRank& rank, ProcessGroup* group,
 std::vector<TinyRank> TrainTiny(JobSpec spec, int world_size,
                                 const std::function<void(TinyRank&, ProcessGroup*)>& before_step,
                                 std::vector<absl::Status>* statuses,
-                                const std::function<void(Assignment&)>& edit) {
+                                const std::function<void(Assignment&)>& edit,
+                                const TinyData& data) {
   spec.resources.ranks = world_size;
-  const data::TokenizedDataset dataset = TinyDataset(spec);
+  const data::TokenizedDataset dataset = TinyDataset(spec, data.samples);
   std::vector<TinyRank> ranks(world_size);
   std::vector<absl::Status> ends(world_size);
   RunRanks(world_size, [&](int r, ProcessGroup* group) {
@@ -154,7 +155,8 @@ std::vector<TinyRank> TrainTiny(JobSpec spec, int world_size,
     if (edit) edit(assignment);
     rank.link = std::make_unique<MemoryLink>(assignment, nullptr);
     rank.model = TinyModel(spec);
-    auto trainer = Trainer::Make(rank.link.get(), rank.model.get(), dataset, group);
+    auto trainer =
+        Trainer::Make(rank.link.get(), rank.model.get(), dataset, group, data.evaluation_set);
     ASSERT_TRUE(trainer.ok()) << trainer.status();
     rank.trainer = *std::move(trainer);
     ends[r] = RunSteps(rank, group, before_step);

@@ -29,7 +29,8 @@ JobSpec TinySpec();
 // Random samples of 5 to 12 tokens, the second half of each supervised.
 std::vector<data::Sample> TinySamples(int count = 40);
 // The same as the data of a job, in rows as it says.
-data::TokenizedDataset TinyDataset(const JobSpec& spec = TinySpec());
+data::TokenizedDataset TinyDataset(const JobSpec& spec = TinySpec(),
+                                   std::vector<data::Sample> samples = TinySamples());
 
 // The same random weights and adapters for the same spec. LoRA's B matrices are made nonzero, so
 // that every gradient is.
@@ -43,6 +44,12 @@ std::vector<at::Tensor> CopyWeights(const Decoder& model);
 // Largest absolute difference.
 double MaxDifference(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b);
 
+// What a job under test trains and is evaluated on.
+struct TinyData {
+  std::vector<data::Sample> samples = TinySamples();
+  EvaluationSet evaluation_set = {};
+};
+
 // One rank of a job under test.
 struct TinyRank {
   std::unique_ptr<MemoryLink> link;
@@ -52,12 +59,12 @@ struct TinyRank {
 };
 
 // Trains on `world_size` ranks; `before_step` may look at and change a rank before each step,
-// `edit` its assignment. Returns the ranks, with the status their run ended with in `statuses` if
-// that is given (else it must be OK).
+// `edit` its assignment. Returns the ranks, with the
+// status their run ended with in `statuses` if that is given (else it must be OK).
 std::vector<TinyRank> TrainTiny(
     JobSpec spec, int world_size,
     const std::function<void(TinyRank&, ProcessGroup*)>& before_step = nullptr,
     std::vector<absl::Status>* statuses = nullptr,
-    const std::function<void(Assignment&)>& edit = nullptr);
+    const std::function<void(Assignment&)>& edit = nullptr, const TinyData& data = {});
 
 }  // namespace dropbp::trainer

@@ -1,0 +1,235 @@
+// Evaluation while training: it changes nothing that is trained, all ranks decide alike, and a job
+// that goes on from a checkpoint decides as one that was never disturbed.
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "tests/unit/worker/trainer/train/checkpoint_folder.h"
+#include "tests/unit/worker/trainer/train/tiny_job.h"
+
+namespace dropbp::trainer {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+JobSpec EvaluatedSpec() {
+  JobSpec spec = TinySpec();
+  spec.dropbp.drop_rate = 0.5;
+  spec.lora.dropout = 0.2;
+  spec.evaluation.every_steps = 2;
+  return spec;
+}
+
+// Beside TinySamples() some that are held out.
+TinyData HeldOut(int count = 7) {
+  TinyData data;
+  data.evaluation_set.samples = TinySamples(40 + count);
+  data.evaluation_set.samples.erase(data.evaluation_set.samples.begin(),
+                                    data.evaluation_set.samples.begin() + 40);
+  return data;
+}
+
+std::vector<TinyRank> Train(const JobSpec& spec, int world_size, const TinyData& data = HeldOut(),
+                            const std::function<void(Assignment&)>& edit = nullptr) {
+  return TrainTiny(spec, world_size, nullptr, nullptr, edit, data);
+}
+
+std::vector<int64_t> StepsOf(const std::vector<EvaluationReport>& reports) {
+  std::vector<int64_t> steps;
+  for (const EvaluationReport& report : reports) steps.push_back(report.step);
+  return steps;
+}
+
+class EvaluationWorldTest : public ::testing::TestWithParam<int> {};
+
+TEST_P(EvaluationWorldTest, LeavesNoTraceInTraining) {
+  for (const char* method : {"lora", "full"}) {
+    JobSpec spec = EvaluatedSpec();
+    spec.method = method;
+    const auto plain = Train(spec, GetParam(), {});
+    const auto evaluated = Train(spec, GetParam());
+    EXPECT_THAT(plain[0].link->evaluations, IsEmpty());
+    EXPECT_THAT(StepsOf(evaluated[0].link->evaluations), testing::ElementsAre(2, 4, 6));
+    for (int rank = 0; rank < GetParam(); ++rank) {
+      EXPECT_EQ(evaluated[rank].weight_hashes, plain[rank].weight_hashes) << method;
+      for (int step = 0; step < kTinySteps; ++step)
+        EXPECT_EQ(evaluated[rank].link->steps[step].loss, plain[rank].link->steps[step].loss);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Worlds, EvaluationWorldTest, ::testing::Values(1, 2));
+
+TEST(EvaluationTest, IsTheMeanLossOverSupervisedTokens) {
+  at::set_num_threads(1);
+  const JobSpec spec = EvaluatedSpec();
+  const auto one = Train(spec, 1);
+  const auto two = Train(spec, 2);
+  const EvaluationSet set = HeldOut().evaluation_set;
+  // One sample at a time, without padding.
+  const at::NoGradGuard no_grad;
+  double sum = 0;
+  int64_t count = 0;
+  one[0].model->SetTraining(false);
+  for (int64_t i = 0; i < 7; ++i) {
+    const MicroBatch micro = MakeMicroBatch(set.samples, {i}, at::kCPU);
+    sum +=
+        one[0].model->LossSum(one[0].model->Forward(micro.ids, {}), micro.targets).item<double>();
+    count += set.samples[static_cast<size_t>(i)].SupervisedTokens();
+  }
+  const EvaluationReport& last = one[0].link->evaluations.back();
+  EXPECT_EQ(last.supervised_tokens, count);
+  EXPECT_NEAR(last.loss, sum / static_cast<double>(count), 1e-5);
+  EXPECT_NEAR(two[0].link->evaluations.back().loss, last.loss, 1e-5);
+  EXPECT_THAT(two[1].link->evaluations, IsEmpty()) << "rank 0 reports";
+}
+
+// Trained on one token, over and over; another one comes now and then in what is held out. So the
+// validation loss falls while the one is learned, and rises when it is learned too well.
+TinyData TurningData() {
+  TinyData data;
+  for (data::Sample& sample : data.samples) std::fill(sample.ids.begin(), sample.ids.end(), 3);
+  data.evaluation_set.samples.assign(data.samples.begin(), data.samples.begin() + 7);
+  for (data::Sample& sample : data.evaluation_set.samples) sample.ids.back() = 7;
+  return data;
+}
+
+constexpr int64_t kTurningSteps = 20;
+
+JobSpec TurningSpec() {
+  JobSpec spec = EvaluatedSpec();
+  spec.training.steps = kTurningSteps;
+  spec.training.learning_rate = 0.03;
+  spec.evaluation.every_steps = 1;
+  return spec;
+}
+
+BestEvaluation BestOf(const std::vector<EvaluationReport>& reports) {
+  BestEvaluation best;
+  for (const EvaluationReport& report : reports) {
+    if (best.IsBeatenBy(report.loss)) best = {.step = report.step, .loss = report.loss};
+  }
+  return best;
+}
+
+TEST(EvaluationTest, EndsTheJobWhenPatienceIsOverOnAllRanksAlike) {
+  JobSpec spec = TurningSpec();
+  spec.evaluation.patience = 2;
+  const auto ranks = Train(spec, 2, TurningData());
+  const std::vector<EvaluationReport>& reports = ranks[0].link->evaluations;
+  const BestEvaluation best = BestOf(reports);
+  EXPECT_GT(best.step, 1);
+  ASSERT_LT(best.step + 2, kTurningSteps);
+  EXPECT_EQ(reports.back().step, best.step + 2);
+  for (const TinyRank& rank : ranks) {
+    EXPECT_THAT(rank.link->steps, SizeIs(reports.size()));
+    EXPECT_EQ(rank.trainer->next_step(), reports.back().step);
+    EXPECT_EQ(rank.trainer->early_stop(),
+              absl::StrFormat("no smaller validation loss in 2 evaluations; the least, %.4f, was "
+                              "after %d steps",
+                              best.loss, best.step));
+  }
+}
+
+TEST(EvaluationTest, TheBestWeightsAreTheResult) {
+  JobSpec spec = TurningSpec();
+  spec.evaluation.result = "best";
+  const auto ranks = Train(spec, 2, TurningData());
+  const BestEvaluation best = BestOf(ranks[0].link->evaluations);
+  ASSERT_LT(best.step, kTurningSteps);
+  const auto at_best = static_cast<size_t>(best.step - 1);
+  EXPECT_EQ(WeightHash(*ranks[0].model), ranks[1].weight_hashes[at_best]);
+  EXPECT_NE(WeightHash(*ranks[1].model), ranks[1].weight_hashes[at_best]);
+}
+
+class EvaluationResumeTest : public ::testing::Test {
+ protected:
+  std::vector<TinyRank> TrainSaving(const JobSpec& spec, int world_size) {
+    return Train(spec, world_size, TurningData(), [&](Assignment& assignment) {
+      assignment.output_dir = folder_.RankFolder(assignment.rank);
+    });
+  }
+  static std::vector<TinyRank> GoOn(const JobSpec& spec, int world_size,
+                                    const std::string& checkpoint,
+                                    const TinyData& data = TurningData()) {
+    return Train(spec, world_size, data,
+                 [&](Assignment& assignment) { assignment.checkpoint_dir = checkpoint; });
+  }
+  CheckpointFolder folder_;
+};
+
+TEST_F(EvaluationResumeTest, GoesOnToTheSameEndAndTheSameResult) {
+  JobSpec spec = TurningSpec();
+  spec.evaluation.patience = 3;
+  spec.evaluation.result = "best";
+  spec.checkpoint.every_steps = 1;
+  const auto undisturbed = TrainSaving(spec, 2);
+  const std::vector<EvaluationReport>& all = undisturbed[0].link->evaluations;
+  ASSERT_GE(all.size(), 4u);
+  for (int64_t step = 1; step < all.back().step; ++step) {
+    SCOPED_TRACE(absl::StrCat("after ", step, " steps"));
+    const auto resumed = GoOn(spec, 2, folder_.Complete(spec, 2, step));
+    EXPECT_EQ(resumed[0].trainer->early_stop(), undisturbed[0].trainer->early_stop());
+    EXPECT_EQ(resumed[0].trainer->next_step(), undisturbed[0].trainer->next_step());
+    EXPECT_EQ(WeightHash(*resumed[0].model), WeightHash(*undisturbed[0].model));
+    ASSERT_THAT(resumed[0].link->evaluations, SizeIs(all.size() - static_cast<size_t>(step)));
+    EXPECT_EQ(resumed[0].link->evaluations.back().loss, all.back().loss);
+  }
+}
+
+// With another number of ranks the part that holds the best values has another rank's parameters
+// too.
+TEST_F(EvaluationResumeTest, KeepsTheBestValuesWithAnotherNumberOfRanks) {
+  JobSpec spec = TurningSpec();
+  spec.evaluation.result = "best";
+  spec.checkpoint.every_steps = 1;
+  const auto undisturbed = TrainSaving(spec, 2);
+  const int64_t last = kTurningSteps - 1;
+  const auto resumed = GoOn(spec, 1, folder_.Complete(spec, 2, last));
+  EXPECT_EQ(WeightHash(*resumed[0].model), WeightHash(*undisturbed[0].model));
+}
+
+TEST_F(EvaluationResumeTest, SavesAtEachNewBest) {
+  JobSpec spec = TurningSpec();
+  spec.evaluation.result = "best";
+  const auto ranks = TrainSaving(spec, 2);
+  BestEvaluation best;
+  std::vector<int64_t> wanted, saved;
+  for (const EvaluationReport& report : ranks[0].link->evaluations) {
+    if (!best.IsBeatenBy(report.loss)) continue;
+    best = {.step = report.step, .loss = report.loss};
+    if (report.step < kTurningSteps) wanted.push_back(report.step);
+  }
+  EXPECT_GT(wanted.size(), 1u);
+  for (const CheckpointReport& report : ranks[1].link->checkpoints) saved.push_back(report.step);
+  EXPECT_EQ(saved, wanted);
+}
+
+// What a stop leaves undone, whoever goes on does first.
+TEST_F(EvaluationResumeTest, MakesTheEvaluationThatAStopLeftOut) {
+  JobSpec spec = EvaluatedSpec();
+  std::vector<absl::Status> statuses;
+  const auto stopped = TrainTiny(
+      spec, 1,
+      [](TinyRank& rank, ProcessGroup*) {
+        if (rank.trainer->next_step() == 3) rank.link->stop = StopRequest::kSaveAndStop;
+      },
+      &statuses,
+      [&](Assignment& assignment) { assignment.output_dir = folder_.RankFolder(assignment.rank); },
+      HeldOut());
+  EXPECT_TRUE(absl::IsCancelled(statuses[0]));
+  EXPECT_THAT(StepsOf(stopped[0].link->evaluations), testing::ElementsAre(2));
+  const auto resumed = GoOn(spec, 1, folder_.Complete(spec, 1, 4), HeldOut());
+  EXPECT_THAT(StepsOf(resumed[0].link->evaluations), testing::ElementsAre(4, 6));
+  const auto undisturbed = Train(spec, 1);
+  EXPECT_EQ(resumed[0].link->evaluations[0].loss, undisturbed[0].link->evaluations[1].loss);
+}
+
+}  // namespace
+}  // namespace dropbp::trainer
