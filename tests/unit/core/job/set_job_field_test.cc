@@ -50,7 +50,7 @@ TEST(SetJobFieldTest, SaysWhatIsWrong) {
   EXPECT_THAT(ErrorOf("name=Bad Name"), HasSubstr("name: found \"Bad Name\""));
   EXPECT_THAT(ErrorOf("lora.target_modules="), HasSubstr("lora.target_modules: found \"\""));
   EXPECT_THAT(ErrorOf("lora.rank_pattern.q_proj=many"),
-              HasSubstr("lora.rank_pattern: found \"many\", legal is numbers by the name"));
+              HasSubstr("lora.rank_pattern: found \"many\", legal is numbers by name"));
   EXPECT_THAT(ErrorOf("lora.use_dora=yes"),
               HasSubstr("lora.use_dora: found \"yes\", legal is true or false"));
   EXPECT_THAT(ErrorOf("labels=x"), HasSubstr("labels: found \"x\", legal is key-value pairs"));

@@ -87,6 +87,7 @@ TEST_F(PrepareTest, RefusesFewerSamplesThanOneBatch) {
 
 TEST_F(PrepareTest, CountsRowsWhereSamplesArePacked) {
   spec_.dataset.packing = true;
+  spec_.dataset.max_length = 256;
   const v1::PrepareResult result = Check(dropbp::testing::TinyDataset(64));
   EXPECT_EQ(result.error(), "");
   EXPECT_EQ(result.dataset_report().samples(), 64);

@@ -157,6 +157,23 @@ TEST_P(PackingTest, TheLossDoesNotDependOnTheMasksAndGroupsAddUp) {
   ExpectNear(*decoder, both.gradients, sums);
 }
 
+TEST_P(PackingTest, ActivationCheckpointingGivesTheSameGradientsBitForBit) {
+  const ForwardMasks masks{
+      .rows = {{false, true, false, true, true, false}, {true, false, true, false, true, true}}};
+  const auto plain = MakeDecoder();
+  DecoderOptions options = SmallOptions(GetParam().method);
+  options.activation_checkpointing = true;
+  const auto checkpointing = SmallDecoder(options, GetParam().family);
+  const Step kept = RunStep(*plain, packed_, batches_.packed.targets, masks);
+  const Step again = RunStep(*checkpointing, packed_, batches_.packed.targets, masks);
+  EXPECT_TRUE(at::equal(kept.loss, again.loss));
+  for (size_t i = 0; i < kept.gradients.size(); ++i) {
+    ASSERT_EQ(kept.gradients[i].defined(), again.gradients[i].defined());
+    if (!kept.gradients[i].defined()) continue;
+    EXPECT_TRUE(at::equal(kept.gradients[i], again.gradients[i])) << plain->trainable()[i].name;
+  }
+}
+
 TEST_P(PackingTest, WalkingBackwardGivesTheSameGradientsBitForBit) {
   const auto decoder = MakeDecoder();
   const std::vector<at::Tensor> plain =
