@@ -111,7 +111,7 @@ TEST_F(EvaluationTest, StopsEarlyAndLeavesTheBestWeights) {
 
 TEST_F(EvaluationTest, AGangThatCrashesComesToTheSameEnd) {
   JobSpec spec = OverfittingJob();
-  spec.evaluation.patience = 15;  // long enough to be killed on the way
+  spec.evaluation.patience = 10;  // long enough to be killed on the way
   spec.evaluation.prompts.clear();
   const v1::Job undisturbed = RunUndisturbed(spec);
   ASSERT_OK_AND_ASSIGN(const std::string id, cluster().Submit(spec, data_, "disturbed"));

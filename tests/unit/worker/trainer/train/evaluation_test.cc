@@ -100,7 +100,7 @@ TinyData TurningData() {
   return data;
 }
 
-constexpr int64_t kTurningSteps = 20;
+constexpr int64_t kTurningSteps = 28;
 
 JobSpec TurningSpec() {
   JobSpec spec = EvaluatedSpec();
