@@ -133,6 +133,8 @@ class Coordinator {
   // coordinator_jobs.cc
   v1::Job Decorated(const LiveRun& live) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckUploaded(std::string_view field, const std::string& sha256) const;
+  // INVALID_ARGUMENT (reason INVALID_JOB) if there is no result to begin from as the spec says.
+  absl::Status CheckInit(const JobSpec& spec) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // coordinator_checkpoints.cc
   absl::Status OnRankCheckpoint(KnownWorker& worker, const v1::RankCheckpoint& frame)
@@ -243,8 +245,11 @@ class Coordinator {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Place(LiveRun& live, const std::vector<RankSlot>& slots)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void SendStart(const LiveRun& live, const std::optional<v1::Checkpoint>& checkpoint)
+  // The result that the job begins from; empty if there is none.
+  absl::StatusOr<google::protobuf::RepeatedPtrField<v1::Artifact>> InitFiles(const LiveRun& live)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `order` says what the attempt begins with; the rest is filled in.
+  void SendStart(const LiveRun& live, v1::StartRanks order) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteQueue(const Schedule& schedule) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const CoordinatorOptions options_;

@@ -49,14 +49,25 @@ void Coordinator::Execute(const Decision& decision) {
 }
 
 absl::Status Coordinator::Prepare(LiveRun& live, const std::string& worker_id) {
+  v1::PrepareJob order;
+  ASSIGN_OR_RETURN(*order.mutable_init_files(), InitFiles(live));
   RETURN_IF_ERROR(Apply(live, PreparationStarted{worker_id}));
   live.preparer = worker_id;
   workers_.Find(worker_id)->preparing = live.run.job.job_id();
+  order.set_job_id(live.run.job.job_id());
+  *order.mutable_spec() = live.run.job.spec();
   v1::SessionResponse frame;
-  frame.mutable_prepare_job()->set_job_id(live.run.job.job_id());
-  *frame.mutable_prepare_job()->mutable_spec() = live.run.job.spec();
+  *frame.mutable_prepare_job() = std::move(order);
   workers_.Send(worker_id, std::move(frame));
   return absl::OkStatus();
+}
+
+absl::StatusOr<google::protobuf::RepeatedPtrField<v1::Artifact>> Coordinator::InitFiles(
+    const LiveRun& live) {
+  const std::string& earlier = live.run.spec.init_from;
+  if (earlier.empty()) return google::protobuf::RepeatedPtrField<v1::Artifact>();
+  ASSIGN_OR_RETURN(const v1::Job job, store_->Get(earlier));
+  return job.artifacts();
 }
 
 absl::Status Coordinator::Place(LiveRun& live, const std::vector<RankSlot>& slots) {
@@ -72,6 +83,12 @@ absl::Status Coordinator::Place(LiveRun& live, const std::vector<RankSlot>& slot
     if (probe.step() < first_step) RETURN_IF_ERROR(planner.AddSensitivities(probe).status());
   }
   planner.Advance(first_step);
+  v1::StartRanks order;
+  if (checkpoint) {
+    *order.mutable_checkpoint() = *checkpoint;
+  } else {
+    ASSIGN_OR_RETURN(*order.mutable_init_files(), InitFiles(live));
+  }
   Placed placed{.ranks = {}, .plan = planner.Describe(), .checkpoint = checkpoint};
   for (const RankSlot& slot : slots) {
     placed.ranks.push_back({.worker_id = slot.worker_id,
@@ -91,17 +108,22 @@ absl::Status Coordinator::Place(LiveRun& live, const std::vector<RankSlot>& slot
   live.attempt_start = now;
   live.non_finite_steps = 0;
   live.pending_reason.clear();
-  SendStart(live, checkpoint);
+  SendStart(live, std::move(order));
   return absl::OkStatus();
 }
 
-void Coordinator::SendStart(const LiveRun& live, const std::optional<v1::Checkpoint>& checkpoint) {
+void Coordinator::SendStart(const LiveRun& live, v1::StartRanks order) {
   std::map<std::string, v1::SessionResponse> frames;
   const v1::Job& job = live.run.job;
+  order.set_job_id(job.job_id());
+  order.set_attempt(job.attempt());
+  *order.mutable_spec() = job.spec();
+  order.set_world_size(static_cast<int>(live.run.ranks.size()));
   for (size_t rank = 0; rank < live.run.ranks.size(); ++rank) {
     const Placement& placement = live.run.ranks[rank];
-    v1::StartRanks* order = frames[placement.worker_id].mutable_start_ranks();
-    v1::RankPlacement* entry = order->add_ranks();
+    v1::SessionResponse& frame = frames[placement.worker_id];
+    if (!frame.has_start_ranks()) *frame.mutable_start_ranks() = order;
+    v1::RankPlacement* entry = frame.mutable_start_ranks()->add_ranks();
     entry->set_rank(static_cast<int>(rank));
     entry->set_slot(placement.slot);
     workers_.Find(placement.worker_id)->uses[placement.slot] = {.job_id = job.job_id(),
@@ -109,15 +131,7 @@ void Coordinator::SendStart(const LiveRun& live, const std::optional<v1::Checkpo
                                                                 .rank = static_cast<int>(rank),
                                                                 .told_to_stop = false};
   }
-  for (auto& [worker_id, frame] : frames) {
-    v1::StartRanks* order = frame.mutable_start_ranks();
-    order->set_job_id(job.job_id());
-    order->set_attempt(job.attempt());
-    *order->mutable_spec() = job.spec();
-    order->set_world_size(static_cast<int>(live.run.ranks.size()));
-    if (checkpoint) *order->mutable_checkpoint() = *checkpoint;
-    workers_.Send(worker_id, std::move(frame));
-  }
+  for (auto& [worker_id, frame] : frames) workers_.Send(worker_id, std::move(frame));
 }
 
 void Coordinator::NoteQueue(const Schedule& schedule) {

@@ -138,6 +138,22 @@ TEST_F(JobTest, TheSameJobTwiceGivesTheSameAdapterBitForBit) {
   EXPECT_NE(first, AdapterHash(RunUndisturbed(other)));
 }
 
+// A learning rate of 0 leaves everything as it began.
+TEST_F(JobTest, AJobBeginsFromTheResultOfAnEarlierOne) {
+  const v1::Job first = RunUndisturbed(TinyJob());
+  JobSpec second = TinyJob();
+  second.training.steps = 1;
+  second.training.learning_rate = 0;
+  EXPECT_NE(AdapterHash(RunUndisturbed(second)), AdapterHash(first));
+  second.init_from = first.job_id();
+  EXPECT_EQ(AdapterHash(RunUndisturbed(second)), AdapterHash(first));
+  second.method = "qlora";
+  EXPECT_EQ(AdapterHash(RunUndisturbed(second)), AdapterHash(first)) << "an adapter is an adapter";
+  second.lora.rank = 8;
+  EXPECT_THAT(std::string(cluster().Submit(second, data_).status().message()),
+              HasSubstr("lora.rank: found 8, legal is 4 as in job '" + first.job_id()));
+}
+
 TEST_F(JobTest, OneRequestIdIsOneJob) {
   ASSERT_OK_AND_ASSIGN(const std::string first, cluster().Submit(TinyJob(), data_));
   ASSERT_OK_AND_ASSIGN(const v1::Job job, cluster().client().GetJob(first));

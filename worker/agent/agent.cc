@@ -81,7 +81,7 @@ Agent::Agent(const AgentOptions& options, const std::string& program, std::vecto
           {.find_run = [this](const std::string& token) { return trainers_.FindByToken(token); },
            .send = host_.send},
           *folder_, artifacts_, checkpoints_),
-      preparer_(options_, program, spawner_, datasets_, host_.send),
+      preparer_(options_, program, spawner_, datasets_, checkpoints_, host_.send),
       trainers_(options_, std::move(slots), host_, datasets_, checkpoints_) {}
 
 Agent::~Agent() {

@@ -31,6 +31,11 @@ absl::Status MakeFolder(const std::string& path) {
   return absl::FailedPreconditionError(absl::StrCat(path, ": ", error.message()));
 }
 
+// Whether a name leads nowhere but into the folder it is looked up in.
+bool IsFileName(const std::string& name) {
+  return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos;
+}
+
 }  // namespace
 
 std::string CheckpointCache::StepFolder(const std::string& job_id, int64_t step) const {
@@ -62,6 +67,21 @@ absl::StatusOr<std::string> CheckpointCache::Fetch(const std::string& job_id,
     RETURN_IF_ERROR(Provide(absl::StrCat(folder, "/", name), checkpoint.parts(rank), cancel));
   }
   RETURN_IF_ERROR(Provide(absl::StrCat(folder, "/", kManifestFile), checkpoint.manifest(), cancel));
+  return folder;
+}
+
+absl::StatusOr<std::string> CheckpointCache::FetchInit(
+    const std::string& job_id, const google::protobuf::RepeatedPtrField<v1::Artifact>& files,
+    const CancelToken& cancel) const {
+  const std::string folder = absl::StrCat(folder_, "/", job_id, "/init");
+  RETURN_IF_ERROR(MakeFolder(folder));
+  for (const v1::Artifact& file : files) {
+    if (!IsFileName(file.name())) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("init_files: found '", file.name(), "', legal is the name of a file"));
+    }
+    RETURN_IF_ERROR(Provide(absl::StrCat(folder, "/", file.name()), file, cancel));
+  }
   return folder;
 }
 

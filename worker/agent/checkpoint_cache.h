@@ -11,6 +11,7 @@
 
 namespace dropbp::agent {
 
+// <folder>/<job>/init/ holds the result of an earlier job that a job begins from.
 // <folder>/<job>/step-<n>/ holds the parts that this node's trainers wrote and, once a job goes on
 // from that step here, all other parts and the manifest. The newest three steps of a job stay; jobs
 // of which nothing was saved for a week are forgotten. Thread-safe: files appear whole, under their
@@ -30,6 +31,11 @@ class CheckpointCache {
   // DATA_LOSS, NOT_FOUND and CANCELLED as ArtifactClient::Download.
   absl::StatusOr<std::string> Fetch(const std::string& job_id, const v1::Checkpoint& checkpoint,
                                     const CancelToken& cancel) const;
+
+  // Path of a folder with the result of an earlier job that this job begins from, fetched alike.
+  absl::StatusOr<std::string> FetchInit(
+      const std::string& job_id, const google::protobuf::RepeatedPtrField<v1::Artifact>& files,
+      const CancelToken& cancel) const;
 
   // The job has its result.
   void Forget(const std::string& job_id) const;

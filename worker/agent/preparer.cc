@@ -37,11 +37,12 @@ absl::Status ExplainEnd(const ChildResult& child) {
 }  // namespace
 
 Preparer::Preparer(const AgentOptions& options, std::string program, Spawner& spawner,
-                   DatasetCache& datasets, SendFrame send)
+                   DatasetCache& datasets, const CheckpointCache& checkpoints, SendFrame send)
     : options_(options),
       program_(std::move(program)),
       spawner_(spawner),
       datasets_(datasets),
+      checkpoints_(checkpoints),
       send_(std::move(send)) {}
 
 void Preparer::Prepare(const v1::PrepareJob& job) {
@@ -88,6 +89,9 @@ absl::StatusOr<v1::PrepareResult> Preparer::RunCheck(const v1::PrepareJob& job) 
   for (const auto& [sha256, weight] : data.mix()) {
     ASSIGN_OR_RETURN(const std::string path, datasets_.Fetch(sha256, stopping_));
     arguments.insert(arguments.end(), {"--mix", path});
+  }
+  if (!job.init_files().empty()) {
+    RETURN_IF_ERROR(checkpoints_.FetchInit(job.job_id(), job.init_files(), stopping_).status());
   }
   ASSIGN_OR_RETURN(
       const ChildResult child,

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "dropbp/v1/worker_gateway.pb.h"
+#include "worker/agent/checkpoint_cache.h"
 #include "worker/agent/dataset_cache.h"
 #include "worker/agent/options.h"
 #include "worker/agent/spawner.h"
@@ -13,13 +14,14 @@
 
 namespace dropbp::agent {
 
-// Fetches the job's data, then runs `<program> prepare` in a child process, so that a hostile file
-// ends only the child. Two checks at a time; none blocks the caller. Thread-safe.
+// Fetches the job's data and the result to begin from, then runs `<program> prepare` in a child
+// process, so that a hostile file ends only the child. Two checks at a time; none blocks the
+// caller. Thread-safe.
 class Preparer {
  public:
   // `program` is this program's own path.
   Preparer(const AgentOptions& options, std::string program, Spawner& spawner,
-           DatasetCache& datasets, SendFrame send);
+           DatasetCache& datasets, const CheckpointCache& checkpoints, SendFrame send);
   ~Preparer() { Stop(); }
 
   // Answers with a prepare_result frame. The same job is checked once at a time; a repeated order
@@ -37,6 +39,7 @@ class Preparer {
   const std::string program_;
   Spawner& spawner_;
   DatasetCache& datasets_;
+  const CheckpointCache& checkpoints_;
   const SendFrame send_;
   CancelToken stopping_;
   absl::Mutex mutex_;

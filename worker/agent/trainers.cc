@@ -208,6 +208,9 @@ absl::StatusOr<v1::Assignment> Trainers::PrepareAssignment(const v1::StartRanks&
   if (request.has_checkpoint()) {
     ASSIGN_OR_RETURN(*assignment.mutable_checkpoint_dir(),
                      checkpoints_.Fetch(request.job_id(), request.checkpoint(), stopping_));
+  } else if (!request.init_files().empty()) {
+    ASSIGN_OR_RETURN(*assignment.mutable_init_dir(),
+                     checkpoints_.FetchInit(request.job_id(), request.init_files(), stopping_));
   }
   assignment.set_job_id(request.job_id());
   assignment.set_attempt(request.attempt());

@@ -34,6 +34,7 @@ struct Assignment {
   std::string host_address = "127.0.0.1";
   std::string checkpoint_dir;   // what to go on from; empty: begin at step 0
   std::string validation_path;  // held-out samples; empty: there is no such file
+  std::string init_dir;         // an earlier job's result to begin from; empty: fresh values
 };
 
 // One optimizer step; the fields of dropbp.v1.StepReport.

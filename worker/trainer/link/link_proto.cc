@@ -21,6 +21,7 @@ Assignment AssignmentFromProto(const v1::Assignment& proto) {
   assignment.host_address = proto.host_address();
   assignment.checkpoint_dir = proto.checkpoint_dir();
   assignment.validation_path = proto.validation_path();
+  assignment.init_dir = proto.init_dir();
   return assignment;
 }
 

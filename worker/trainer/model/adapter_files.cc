@@ -16,6 +16,8 @@
 namespace dropbp::trainer {
 namespace {
 
+constexpr const char* kAdapterFile = "adapter_model.safetensors";
+constexpr const char* kModelFile = "model.safetensors";
 constexpr int64_t kMaxConfigBytes = 1 << 20;
 constexpr int64_t kMaxCopiedBytes = 64 << 20;
 
@@ -53,7 +55,7 @@ absl::Status CheckTensor(const std::string& path,
                          const TrainableParameter& parameter) {
   const auto found = tensors.find(parameter.name);
   if (found == tensors.end()) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": the adapter lacks ", parameter.name));
+    return absl::InvalidArgumentError(absl::StrCat(path, ": the file lacks ", parameter.name));
   }
   if (!FloatingType(found->second.type).has_value()) {
     return absl::InvalidArgumentError(
@@ -74,7 +76,7 @@ absl::Status CheckNothingElse(const std::string& path,
   std::map<std::string, hf::TensorView> rest = tensors;
   for (const TrainableParameter& parameter : decoder.trainable()) rest.erase(parameter.name);
   if (rest.empty()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(path, ": the adapter holds ", rest.begin()->first,
+  return absl::InvalidArgumentError(absl::StrCat(path, ": the file holds ", rest.begin()->first,
                                                  ", which the model has no place for"));
 }
 
@@ -83,7 +85,7 @@ absl::Status CheckNothingElse(const std::string& path,
 absl::Status WriteAdapter(const std::string& dir, const Decoder& decoder,
                           const AdapterSpec& adapter, const std::string& base_model_name) {
   RETURN_IF_ERROR(MakeFolder(dir));
-  RETURN_IF_ERROR(WriteTrainable(dir + "/adapter_model.safetensors", decoder, at::kFloat));
+  RETURN_IF_ERROR(WriteTrainable(dir + "/" + kAdapterFile, decoder, at::kFloat));
   return WriteFileAtomically(dir + "/adapter_config.json",
                              FormatAdapterConfig(adapter, base_model_name, decoder.config().shape));
 }
@@ -94,8 +96,9 @@ absl::StatusOr<AdapterSpec> ReadAdapterConfig(const std::string& dir) {
   return ParseAdapterConfig(text, path);
 }
 
-absl::Status LoadAdapter(const std::string& dir, Decoder& decoder) {
-  const std::string path = dir + "/adapter_model.safetensors";
+namespace {
+
+absl::Status LoadTrainable(const std::string& path, Decoder& decoder) {
   ASSIGN_OR_RETURN(const std::shared_ptr<const hf::SafetensorsFile> file,
                    hf::SafetensorsFile::Open(path));
   for (const TrainableParameter& parameter : decoder.trainable()) {
@@ -109,6 +112,16 @@ absl::Status LoadAdapter(const std::string& dir, Decoder& decoder) {
   return absl::OkStatus();
 }
 
+}  // namespace
+
+absl::Status LoadAdapter(const std::string& dir, Decoder& decoder) {
+  return LoadTrainable(dir + "/" + kAdapterFile, decoder);
+}
+
+absl::Status LoadModelWeights(const std::string& dir, Decoder& decoder) {
+  return LoadTrainable(dir + "/" + kModelFile, decoder);
+}
+
 absl::Status WriteModel(const std::string& dir, const Decoder& decoder,
                         const std::string& base_model_dir) {
   RETURN_IF_ERROR(MakeFolder(dir));
@@ -116,7 +129,7 @@ absl::Status WriteModel(const std::string& dir, const Decoder& decoder,
   const at::ScalarType dtype = named == "bfloat16"  ? at::kBFloat16
                                : named == "float16" ? at::kHalf
                                                     : at::kFloat;
-  RETURN_IF_ERROR(WriteTrainable(dir + "/model.safetensors", decoder, dtype));
+  RETURN_IF_ERROR(WriteTrainable(dir + "/" + kModelFile, decoder, dtype));
   return CopyModelFiles(base_model_dir, dir);
 }
 

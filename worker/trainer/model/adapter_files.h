@@ -22,6 +22,10 @@ absl::StatusOr<AdapterSpec> ReadAdapterConfig(const std::string& dir);
 // the first tensor that is missing, unexpected or of another shape; the decoder is unchanged then.
 absl::Status LoadAdapter(const std::string& dir, Decoder& decoder);
 
+// Copies the weights that WriteModel wrote into a decoder of full fine-tuning; errors as
+// LoadAdapter.
+absl::Status LoadModelWeights(const std::string& dir, Decoder& decoder);
+
 // Full fine-tuning: writes model.safetensors in the dtype that config.json names and copies
 // configuration and tokenizer files from `base_model_dir`, config.json last.
 absl::Status WriteModel(const std::string& dir, const Decoder& decoder,

@@ -11,7 +11,8 @@ namespace dropbp::trainer {
 
 // What to change when memory is short in a training step.
 inline constexpr char kStepMemoryAdvice[] =
-    "Make training.micro_batch_size or dataset.max_length smaller, or dropbp.drop_rate larger.";
+    "Set training.activation_checkpointing, make training.micro_batch_size or dataset.max_length "
+    "smaller, or dropbp.drop_rate larger.";
 
 // The one door where exceptions of model and optimizer become Status. Runs `body` and returns its
 // result; what torch throws becomes "<where>: <message>": RESOURCE_EXHAUSTED with

@@ -27,8 +27,23 @@ void UseDeviceAndThreads(const Assignment& assignment) {
   if (!device.is_cpu()) c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
 }
 
+absl::Status LoadResult(const Assignment& assignment, Decoder& model) {
+  const bool full = assignment.spec.method == "full";
+  RETURN_IF_ERROR(full ? LoadModelWeights(assignment.init_dir, model)
+                       : LoadAdapter(assignment.init_dir, model));
+  LogLine(absl::StrFormat("begins from the result of job %s", assignment.spec.init_from));
+  return absl::OkStatus();
+}
+
+// With the values that training begins from.
 absl::StatusOr<std::unique_ptr<Decoder>> LoadModel(const Assignment& assignment) {
-  return Decoder::Load(assignment.model_dir, OptionsFor(assignment.spec, assignment.device));
+  ASSIGN_OR_RETURN(
+      std::unique_ptr<Decoder> model,
+      Decoder::Load(assignment.model_dir, OptionsFor(assignment.spec, assignment.device)));
+  // A checkpoint replaces all of them.
+  if (!assignment.init_dir.empty() && assignment.checkpoint_dir.empty())
+    RETURN_IF_ERROR(LoadResult(assignment, *model));
+  return model;
 }
 
 // Null for a single rank on CPU, which has nobody to talk to. A single rank on CUDA goes through

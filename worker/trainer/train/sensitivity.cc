@@ -9,11 +9,10 @@
 namespace dropbp::trainer {
 namespace {
 
-// A probe keeps everything of its sequences, whatever the drop rate.
+// A probe keeps of its sequences what a step at drop rate 0 does.
 constexpr char kProbeMemoryAdvice[] =
-    "Make dropbp.probe_samples or dataset.max_length smaller, or choose dropbp.allocation: "
-    "uniform, "
-    "which needs no probe.";
+    "Set training.activation_checkpointing, make dropbp.probe_samples or dataset.max_length "
+    "smaller, or choose dropbp.allocation: uniform, which needs no probe.";
 
 // Units u with u % world == rank.
 std::vector<int> UnitsOf(int rank, int world_size, int units) {

@@ -109,6 +109,16 @@ TEST_F(AgentCheckpointTest, FetchesACheckpointThatWasMadeElsewhere) {
   AwaitLog("part-00000-of-00001.safetensors holds made elsewhere");
 }
 
+TEST_F(AgentCheckpointTest, GivesTheResultOfAnEarlierJobToANewOne) {
+  v1::StartRanks order = Order("go on");
+  v1::Artifact& file = *order.add_init_files();
+  file.set_name("adapter_model.safetensors");
+  file.set_sha256(server_.AddArtifact("an adapter"));
+  Start(order);
+  AwaitExit();
+  AwaitLog("adapter_model.safetensors holds an adapter");
+}
+
 TEST_F(AgentCheckpointTest, TellsThatACheckpointCannotBeHad) {
   Start(GoOn(1, Sha256Hex("nowhere")));
   EXPECT_THAT(AwaitExit().start_error(), HasSubstr(Sha256Hex("nowhere")));

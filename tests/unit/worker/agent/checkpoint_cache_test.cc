@@ -76,6 +76,24 @@ TEST_F(CheckpointCacheTest, TakesNoContentWithAnotherHash) {
   EXPECT_EQ(Fetch(checkpoint).status().code(), absl::StatusCode::kDataLoss);
 }
 
+TEST_F(CheckpointCacheTest, HoldsAResultToBeginFromBesideTheSteps) {
+  google::protobuf::RepeatedPtrField<v1::Artifact> files;
+  files.Add()->set_name("adapter_model.safetensors");
+  files[0].set_sha256(server_.AddArtifact("the adapter"));
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const auto folder = cache_.FetchInit("job", files, cancel_);
+    ASSERT_TRUE(folder.ok()) << folder.status();
+    EXPECT_EQ(ReadText(*folder + "/adapter_model.safetensors"), "the adapter");
+    EXPECT_EQ(server_.Downloads(), 1);
+  }
+  for (const int64_t step : {1, 2, 3, 4}) Keep(step);
+  EXPECT_THAT(Steps(), ElementsAre("init", "step-2", "step-3", "step-4"));
+  for (const char* name : {"", "..", "../evil", "a/b"}) {
+    files[0].set_name(name);
+    EXPECT_TRUE(absl::IsInvalidArgument(cache_.FetchInit("job", files, cancel_).status())) << name;
+  }
+}
+
 TEST_F(CheckpointCacheTest, KeepsTheNewestThreeSteps) {
   for (const int64_t step : {8, 9, 10, 11, 12}) Keep(step);
   EXPECT_THAT(Steps(), ElementsAre("step-10", "step-11", "step-12"));

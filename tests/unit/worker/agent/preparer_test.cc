@@ -32,10 +32,11 @@ class PreparerTest : public testing::Test {
     const std::string program = folder_ / "check";
     WriteText(program, "#!/bin/sh\n" + script + "\n");
     std::filesystem::permissions(program, std::filesystem::perms::owner_all);
-    Preparer preparer(options_, program, spawner_, cache_, [this](v1::SessionRequest frame) {
-      absl::MutexLock lock(&mutex_);
-      answers_.push_back(frame.prepare_result());
-    });
+    Preparer preparer(options_, program, spawner_, cache_, checkpoints_,
+                      [this](v1::SessionRequest frame) {
+                        absl::MutexLock lock(&mutex_);
+                        answers_.push_back(frame.prepare_result());
+                      });
     preparer.Prepare(job_);
     absl::MutexLock lock(&mutex_);
     const auto answered = [this] { return !answers_.empty(); };
@@ -48,6 +49,7 @@ class PreparerTest : public testing::Test {
   AgentOptions options_;
   ArtifactClient artifacts_{{.address = server_.address()}};
   DatasetCache cache_{folder_ / "cache", artifacts_};
+  CheckpointCache checkpoints_{folder_ / "checkpoints", artifacts_};
   Spawner spawner_;
   v1::PrepareJob job_;
   absl::Mutex mutex_;
@@ -75,6 +77,21 @@ TEST_F(PreparerTest, FetchesTheFilesOfAMix) {
   Check("echo \"$@\" > " + folder_ / "arguments");
   EXPECT_THAT(ReadText(folder_ / "arguments"), HasSubstr(" --mix " + folder_ / "cache/" + sha256));
   EXPECT_EQ(ReadText(folder_ / "cache/" + sha256), "more data");
+}
+
+TEST_F(PreparerTest, FetchesTheResultThatTheJobBeginsFrom) {
+  v1::Artifact& file = *job_.add_init_files();
+  file.set_name("adapter_model.safetensors");
+  file.set_sha256(server_.AddArtifact("the adapter"));
+  Check("exit 0");
+  EXPECT_EQ(ReadText(folder_ / "checkpoints/job/init/adapter_model.safetensors"), "the adapter");
+}
+
+TEST_F(PreparerTest, SaysThatTheResultToBeginFromCouldNotBeFetched) {
+  v1::Artifact& file = *job_.add_init_files();
+  file.set_name("adapter_model.safetensors");
+  file.set_sha256(Sha256Hex("nowhere"));
+  EXPECT_THAT(Check("exit 0").error(), HasSubstr(Sha256Hex("nowhere")));
 }
 
 TEST_F(PreparerTest, TellsACrashOfTheCheck) {

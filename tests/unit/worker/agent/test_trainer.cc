@@ -113,12 +113,15 @@ int SaveCheckpoints(CoordinatorLink& link) {
   return 0;
 }
 
+// Tells what there is to go on from.
 int GoOn(CoordinatorLink& link) {
-  const std::string& folder = link.assignment().checkpoint_dir;
-  for (const char* name : {"manifest.json", "part-00000-of-00001.safetensors"}) {
-    std::string content;
-    std::getline(std::ifstream(folder + "/" + name), content);
-    Say(std::string(name) + " holds " + content);
+  for (const std::string& folder : {link.assignment().checkpoint_dir, link.assignment().init_dir}) {
+    if (folder.empty()) continue;
+    for (const auto& file : std::filesystem::directory_iterator(folder)) {
+      std::string content;
+      std::getline(std::ifstream(file.path()), content);
+      Say(file.path().filename().string() + " holds " + content);
+    }
   }
   return 0;
 }

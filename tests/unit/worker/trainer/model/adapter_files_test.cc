@@ -39,6 +39,22 @@ TEST(AdapterFilesTest, WhatIsWrittenIsReadBack) {
   }
 }
 
+TEST(AdapterFilesTest, WeightsOfAModelAreReadBackToo) {
+  const std::string dir = Folder("model_round_trip");
+  const auto written = SmallDecoder(SmallOptions("full"));
+  ASSERT_TRUE(WriteModel(dir, *written, /*base_model_dir=*/"/nowhere").ok());
+  DecoderOptions options = SmallOptions("full");
+  options.seed = 77;
+  const auto read = Decoder::Random(SmallConfig(), options).value();
+  EXPECT_FALSE(at::equal(read->trainable()[0].value, written->trainable()[0].value));
+  ASSERT_TRUE(LoadModelWeights(dir, *read).ok());
+  for (size_t i = 0; i < read->trainable().size(); ++i) {
+    EXPECT_TRUE(at::equal(read->trainable()[i].value, written->trainable()[i].value));
+  }
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      LoadModelWeights(dir, *SmallDecoder(SmallOptions("full"), "gemma2"))));
+}
+
 TEST(AdapterFilesTest, AnAdapterThatDoesNotFitIsRefusedByName) {
   const std::string dir = Folder("unfit");
   ASSERT_TRUE(WriteAdapter(dir, *SmallDecoder(SmallOptions("lora")), SmallLora(), "small").ok());
@@ -54,7 +70,7 @@ TEST(AdapterFilesTest, AnAdapterThatDoesNotFitIsRefusedByName) {
   options.lora.target_modules = {"q_proj"};
   EXPECT_THAT(message(options), HasSubstr("which the model has no place for"));
   options = SmallOptions("full");
-  EXPECT_THAT(message(options), HasSubstr("the adapter lacks model.embed_tokens.weight"));
+  EXPECT_THAT(message(options), HasSubstr("the file lacks model.embed_tokens.weight"));
 }
 
 TEST(AdapterFilesTest, AMissingFolderIsNamed) {

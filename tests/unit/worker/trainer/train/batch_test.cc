@@ -94,6 +94,7 @@ TEST(FailureTest, OutOfMemorySaysWhatToChange) {
   });
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(status.message()), HasSubstr("training.micro_batch_size"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("training.activation_checkpointing"));
   EXPECT_EQ(KindOf(status), FailureKind::kUserError);
 }
 
