@@ -69,6 +69,7 @@ void AddReport(const DatasetReport& file, DatasetReport& report) {
 
 absl::Status AddMix(const std::map<std::string, std::string>& paths, const DatasetSpec& spec,
                     uint64_t seed, const std::string& model_dir, TokenizedDataset& dataset) {
+  if (spec.mix.empty()) return absl::OkStatus();
   uint32_t index = 0;
   for (const auto& [sha256, weight] : spec.mix) {
     const auto path = paths.find(sha256);

@@ -101,14 +101,17 @@ TEST_F(PrepareTest, CountsRowsWhereSamplesArePacked) {
 }
 
 TEST_F(PrepareTest, ChecksEveryFileOfAMixAndNamesIt) {
-  const std::string sha256(64, 'c');
-  spec_.dataset.mix = {{sha256, 0.5}};
-  mix_ = {{sha256, folder_ / "cache/" + sha256}};
-  WriteText(mix_[sha256], dropbp::testing::TinyDataset(20));
+  const std::string good(64, 'c'), bad(64, 'd');
+  const auto put = [this](const std::string& sha256, const std::string& content) {
+    spec_.dataset.mix[sha256] = 0.5;
+    mix_[sha256] = folder_ / "cache/" + sha256;
+    WriteText(mix_[sha256], content);
+  };
+  put(good, dropbp::testing::TinyDataset(20));
   EXPECT_EQ(Check(dropbp::testing::TinyDataset(64)).dataset_report().samples(), 74);
-  WriteText(mix_[sha256], "{\"prompt\": \n");
+  put(bad, "{\"prompt\": \n");
   const std::string error = Check(dropbp::testing::TinyDataset(64)).error();
-  EXPECT_THAT(error, StartsWith("dataset.mix file " + sha256 + ":1: "));
+  EXPECT_THAT(error, StartsWith("dataset.mix file " + bad + ":1: "));
   EXPECT_THAT(error, Not(HasSubstr(folder_.path())));
 }
 
