@@ -49,14 +49,14 @@ Batches MakeBatches() {
 }
 
 // Loss and gradients of one step.
-struct Step {
+struct StepResult {
   at::Tensor loss;
   std::vector<at::Tensor> gradients;
 };
 
-Step RunStep(Decoder& decoder, const TokenBatch& batch, const at::Tensor& targets,
-             const ForwardMasks& masks = {}) {
-  Step step;
+StepResult RunStep(Decoder& decoder, const TokenBatch& batch, const at::Tensor& targets,
+                   const ForwardMasks& masks = {}) {
+  StepResult step;
   const at::Tensor loss = decoder.LossSum(decoder.ForwardGroups(batch, masks), targets);
   if (loss.requires_grad()) loss.backward();
   step.loss = loss.detach();
@@ -94,8 +94,8 @@ class PackingTest : public ::testing::TestWithParam<SmallCase> {
 
 TEST_P(PackingTest, LossAndGradientsAreThoseOfTheUnpackedSamples) {
   const auto decoder = MakeDecoder();
-  const Step packed = RunStep(*decoder, packed_, batches_.packed.targets);
-  const Step unpacked = RunStep(*decoder, batches_.unpacked.ids, batches_.unpacked.targets);
+  const StepResult packed = RunStep(*decoder, packed_, batches_.packed.targets);
+  const StepResult unpacked = RunStep(*decoder, batches_.unpacked.ids, batches_.unpacked.targets);
   const double expected = unpacked.loss.item<double>();
   EXPECT_NEAR(packed.loss.item<double>(), expected, 1e-6 * expected);
   ExpectNear(*decoder, packed.gradients, unpacked.gradients);
@@ -104,8 +104,8 @@ TEST_P(PackingTest, LossAndGradientsAreThoseOfTheUnpackedSamples) {
 TEST_P(PackingTest, AMaskKeepsOfPackedSamplesWhatItKeepsOfUnpackedOnes) {
   const auto decoder = MakeDecoder();
   const MaskRow mask = {false, true, true, false, true, true};
-  const Step packed = RunStep(*decoder, packed_, batches_.packed.targets, {.rows = {mask}});
-  const Step unpacked =
+  const StepResult packed = RunStep(*decoder, packed_, batches_.packed.targets, {.rows = {mask}});
+  const StepResult unpacked =
       RunStep(*decoder, batches_.unpacked.ids, batches_.unpacked.targets, {.rows = {mask}});
   ExpectNear(*decoder, packed.gradients, unpacked.gradients);
 }
@@ -136,15 +136,15 @@ TEST_P(PackingTest, NothingOfASampleReachesTheOthersBitForBit) {
 
 TEST_P(PackingTest, TheLossDoesNotDependOnTheMasksAndGroupsAddUp) {
   const auto decoder = MakeDecoder();
-  const Step whole = RunStep(*decoder, packed_, batches_.packed.targets);
+  const StepResult whole = RunStep(*decoder, packed_, batches_.packed.targets);
   const ForwardMasks masks{
       .rows = {{false, true, false, true, true, false}, {true, false, true, false, true, true}}};
-  const Step both = RunStep(*decoder, packed_, batches_.packed.targets, masks);
+  const StepResult both = RunStep(*decoder, packed_, batches_.packed.targets, masks);
   EXPECT_TRUE(at::equal(both.loss, whole.loss));
   std::vector<at::Tensor> sums(both.gradients.size());
   for (const size_t row : {0, 1}) {
     const auto begin = static_cast<int64_t>(row);
-    const Step alone =
+    const StepResult alone =
         RunStep(*decoder, {packed_.ids.narrow(0, begin, 1), {kSegments[row]}},
                 batches_.packed.targets.narrow(0, begin, 1), {.rows = {masks.rows[row]}});
     for (size_t i = 0; i < sums.size(); ++i) {
@@ -162,8 +162,8 @@ TEST_P(PackingTest, ActivationCheckpointingGivesTheSameGradientsBitForBit) {
   DecoderOptions options = SmallOptions(GetParam().method);
   options.activation_checkpointing = true;
   const auto checkpointing = SmallDecoder(options, GetParam().family);
-  const Step kept = RunStep(*plain, packed_, batches_.packed.targets, masks);
-  const Step again = RunStep(*checkpointing, packed_, batches_.packed.targets, masks);
+  const StepResult kept = RunStep(*plain, packed_, batches_.packed.targets, masks);
+  const StepResult again = RunStep(*checkpointing, packed_, batches_.packed.targets, masks);
   EXPECT_TRUE(at::equal(kept.loss, again.loss));
   for (size_t i = 0; i < kept.gradients.size(); ++i) {
     ASSERT_EQ(kept.gradients[i].defined(), again.gradients[i].defined());
