@@ -183,6 +183,24 @@ TEST_F(EvaluationsTest, AJobThatStopsEarlySucceedsAndSaysWhy) {
   EXPECT_EQ(job.progress().total_steps(), 10);
 }
 
+// 20 samples on two ranks in batches of 2 are 5 passes, each as long as a step of half a second,
+// ten times over; and what any step may take.
+TEST_F(EvaluationsTest, AreGivenTimeBeforeAGangCountsAsStalled) {
+  Begin();
+  MakeSteps(0, 2);
+  AdvanceTime(absl::Seconds(60 + 20), {&a_});
+  EXPECT_EQ(State("job"), v1::Job::RUNNING);
+  AdvanceTime(absl::Seconds(10), {&a_});
+  EXPECT_EQ(State("job"), v1::Job::RESTARTING);
+}
+
+TEST_F(EvaluationsTest, NoMoreTimeWhereNoneIsDue) {
+  Begin();
+  MakeSteps(0, 1);
+  AdvanceTime(absl::Seconds(65), {&a_});
+  EXPECT_EQ(State("job"), v1::Job::RESTARTING);
+}
+
 TEST_F(EvaluationsTest, ListsOfJobsLeaveTheTextsOut) {
   Begin();
   MakeSteps(0, 2);
