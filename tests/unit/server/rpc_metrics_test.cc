@@ -62,8 +62,9 @@ TEST_F(RpcMetricsTest, BeginAtZeroSoThatARateSeesTheFirstCall) {
   const std::string text = Scrape();
   EXPECT_THAT(text,
               HasSubstr("dropbp_rpc_total{code=\"OK\",method=\"dropbp.v1.JobService/GetJob\"} 0"));
-  EXPECT_THAT(text, HasSubstr("dropbp_rpc_duration_seconds_count{method=\"dropbp.v1.WorkerGatewayService/"
-                              "Session\"} 0"));
+  EXPECT_THAT(text,
+              HasSubstr("dropbp_rpc_duration_seconds_count{method=\"dropbp.v1.WorkerGatewayService/"
+                        "Session\"} 0"));
 }
 
 TEST_F(RpcMetricsTest, CallersCannotMakeSeries) {
