@@ -19,7 +19,7 @@ constexpr char kDomain[] = "dropbp";
 // by default. The message goes twice (itself percent-encoded, and in the details) and the details
 // in base64, so these two keep the sum below.
 constexpr size_t kMaxMessageBytes = 700;
-constexpr size_t kMaxBadRequestBytes = 4000;
+constexpr size_t kMaxBadRequestBytes = 4300;
 
 template <typename Message>
 absl::Status WithDetail(absl::Status status, absl::string_view url, const Message& detail) {
