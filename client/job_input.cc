@@ -102,11 +102,13 @@ absl::Status LoadValidation(JobInput& input) {
   ASSIGN_OR_RETURN(input.validation, Describe(path, "dataset.validation_file"));
   input.job.spec.dataset.validation_artifact = input.validation.sha256();
   // They are read by the same settings.
-  if (input.dataset_path.empty() || IsCsv(path) == IsCsv(input.dataset_path))
+  const bool told = input.job.spec.dataset.file_type != "detect";
+  if (told || input.dataset_path.empty() || IsCsv(path) == IsCsv(input.dataset_path))
     return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("dataset.validation_file: found ", path,
                                                  " beside ", input.dataset_path,
-                                                 ", legal is a file of the same type"));
+                                                 ", legal is a file of the same type, or "
+                                                 "dataset.file_type"));
 }
 
 // Every rule but the one that asks for a data set.

@@ -30,6 +30,7 @@ constexpr size_t kMaxMixFiles = 64;
 constexpr int kMaxMixWeight = 1000;
 constexpr size_t kMaxPrompts = 16;
 constexpr size_t kMaxPromptBytes = 4096;
+constexpr int64_t kMaxAnswerTokens = 16384;  // other ranks wait while rank 0 writes them
 
 std::string Quoted(std::string_view text) {
   return absl::StrCat("\"", Shortened(ToValidUtf8(text), kShownBytes), "\"");
@@ -270,6 +271,12 @@ void CheckPrompts(const JobSpec& spec, std::vector<FieldViolation>& out) {
     if (!prompt.empty() && prompt.size() <= kMaxPromptBytes) continue;
     out.push_back(Violation(kField, absl::StrCat("a prompt of ", prompt.size(), " bytes"),
                             absl::StrCat("1 to ", kMaxPromptBytes)));
+  }
+  const auto count = std::max<int64_t>(1, static_cast<int64_t>(prompts.size()));
+  if (spec.evaluation.max_new_tokens * count > kMaxAnswerTokens) {
+    out.push_back(
+        Violation("evaluation.max_new_tokens", absl::StrCat(spec.evaluation.max_new_tokens),
+                  absl::StrCat("at most ", kMaxAnswerTokens / count, " with ", count, " prompts")));
   }
 }
 

@@ -246,6 +246,8 @@ class Coordinator {
   absl::Status Place(LiveRun& live, const std::vector<RankSlot>& slots)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The result that the job begins from; empty if there is none.
+  absl::StatusOr<v1::SessionResponse> PrepareOrder(const LiveRun& live)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<google::protobuf::RepeatedPtrField<v1::Artifact>> InitFiles(const LiveRun& live)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // `order` says what the attempt begins with; the rest is filled in.

@@ -71,10 +71,8 @@ void Coordinator::StopStrangers(KnownWorker& worker) {
 
 absl::Status Coordinator::ReconcileRun(LiveRun& live, const KnownWorker& worker) {
   if (live.run.state() == JobState::kPreparing && live.preparer == worker.id()) {
-    v1::SessionResponse frame;
-    frame.mutable_prepare_job()->set_job_id(live.run.job.job_id());
-    *frame.mutable_prepare_job()->mutable_spec() = live.run.job.spec();
-    workers_.Send(worker.id(), std::move(frame));
+    ASSIGN_OR_RETURN(v1::SessionResponse order, PrepareOrder(live));
+    workers_.Send(worker.id(), std::move(order));
   }
   RanksLost lost{.ranks = {}, .why = absl::StrCat("Worker '", worker.id(), "' was restarted.")};
   for (size_t i = 0; i < live.run.ranks.size(); ++i) {

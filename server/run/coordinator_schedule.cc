@@ -49,17 +49,21 @@ void Coordinator::Execute(const Decision& decision) {
 }
 
 absl::Status Coordinator::Prepare(LiveRun& live, const std::string& worker_id) {
-  v1::PrepareJob order;
-  ASSIGN_OR_RETURN(*order.mutable_init_files(), InitFiles(live));
+  ASSIGN_OR_RETURN(v1::SessionResponse order, PrepareOrder(live));
   RETURN_IF_ERROR(Apply(live, PreparationStarted{worker_id}));
   live.preparer = worker_id;
   workers_.Find(worker_id)->preparing = live.run.job.job_id();
+  workers_.Send(worker_id, std::move(order));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::SessionResponse> Coordinator::PrepareOrder(const LiveRun& live) {
+  v1::SessionResponse frame;
+  v1::PrepareJob& order = *frame.mutable_prepare_job();
   order.set_job_id(live.run.job.job_id());
   *order.mutable_spec() = live.run.job.spec();
-  v1::SessionResponse frame;
-  *frame.mutable_prepare_job() = std::move(order);
-  workers_.Send(worker_id, std::move(frame));
-  return absl::OkStatus();
+  ASSIGN_OR_RETURN(*order.mutable_init_files(), InitFiles(live));
+  return frame;
 }
 
 absl::StatusOr<google::protobuf::RepeatedPtrField<v1::Artifact>> Coordinator::InitFiles(
@@ -101,6 +105,8 @@ absl::Status Coordinator::Place(LiveRun& live, const std::vector<RankSlot>& slot
     options_.observer->OnQueueWait(now - FromProto(live.run.job.create_time()));
   }
   live.planner = std::move(planner);
+  if (const double median = live.progress.MedianStepSeconds(); median > 0)
+    live.step_seconds_before = median;
   live.progress.Restore(live.run.job.progress(), {});
   live.counted_from = live.run.job.progress();
   live.rendezvous = Rendezvous();

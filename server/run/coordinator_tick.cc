@@ -86,13 +86,14 @@ void Coordinator::CheckStall(LiveRun& live, absl::Time now) {
   if (const std::string why = StallOf(live, now); !why.empty()) ApplyOrLog(live, Stalled{why});
 }
 
-// How long an evaluation and the step after it may take: each of its passes as long as a step, or
-// as long as a start where it is the first thing that an attempt does.
+// How long an evaluation and the step after it may take: each of its passes as long as a step, and
+// no less than a start where it is the first thing that an attempt does.
 absl::Duration Coordinator::EvaluationLimit(const LiveRun& live, absl::Duration limit,
                                             absl::Duration step) const {
-  if (step == absl::ZeroDuration()) return std::max(limit, options_.start_timeout);
   const int64_t held_out = live.run.job.dataset_report().validation_samples();
-  return limit + options_.stall_factor * step * EvaluationPasses(live.run.spec, held_out);
+  limit += options_.stall_factor * step * EvaluationPasses(live.run.spec, held_out);
+  const bool comes_first = live.progress.MedianStepSeconds() == 0;
+  return comes_first ? std::max(limit, options_.start_timeout) : limit;
 }
 
 std::string Coordinator::StallOf(const LiveRun& live, absl::Time now) {
@@ -107,7 +108,9 @@ std::string Coordinator::StallOf(const LiveRun& live, absl::Time now) {
                         "; not ready: ", absl::StrJoin(silent, ", "), ".");
   }
   if (live.run.StoppedEarly()) return "";  // the results come, as after the last step
-  const absl::Duration step = absl::Seconds(live.progress.MedianStepSeconds());
+  // An attempt that has made no step yet is taken to be as fast as the one before.
+  const double median = live.progress.MedianStepSeconds();
+  const absl::Duration step = absl::Seconds(median > 0 ? median : live.step_seconds_before);
   int64_t behind = live.progress.progress().total_steps();
   for (size_t rank = 0; rank < live.watches.size(); ++rank) {
     const int64_t next = live.run.ranks[rank].last_step + 1;

@@ -57,6 +57,7 @@ struct LiveRun {
   // The current attempt.
   std::optional<JobPlanner> planner;
   ProgressTracker progress;
+  double step_seconds_before = 0;  // median of the attempt before; 0: unknown
   // Where counters of the job begin: at its attempt, or with this coordinator.
   v1::JobProgress counted_from;
   Rendezvous rendezvous;

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "core/base/text.h"
 #include "server/run/progress.h"
 #include "server/run/proto_time.h"
 
@@ -30,6 +31,16 @@ v1::Checkpoint Summary(v1::Checkpoint checkpoint) {
 
 std::string AfterSteps(int64_t steps) {
   return absl::StrCat("after ", steps, steps == 1 ? " step" : " steps");
+}
+
+// Events are kept for ever: they have the beginnings of answers, the job's progress has the newest
+// whole.
+void ShortenSamples(v1::Evaluation& evaluation) {
+  constexpr size_t kMostBytes = 200;
+  for (v1::SampleText& sample : *evaluation.mutable_samples()) {
+    sample.set_prompt(Shortened(sample.prompt(), kMostBytes));
+    sample.set_text(Shortened(sample.text(), kMostBytes));
+  }
 }
 
 // " in 40 rows" where samples are packed.
@@ -273,6 +284,7 @@ void Reactor::operator()(const Evaluated& event) {
   MarkBest();
   AddEvent(v1::JobEvent::EVALUATION, DescribeEvaluation(event.progress));
   *out_.change.events.back().mutable_progress() = event.progress;
+  ShortenSamples(*out_.change.events.back().mutable_progress()->mutable_evaluation());
 }
 
 void Reactor::operator()(const RankFinished& event) {

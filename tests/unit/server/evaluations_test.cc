@@ -38,7 +38,7 @@ class EvaluationsTest : public ClusterTest {
     prepared.mutable_prepare_result()->set_job_id("job");
     *prepared.mutable_prepare_result()->mutable_model_shape() = TestShape();
     prepared.mutable_prepare_result()->mutable_dataset_report()->set_samples(80);
-    prepared.mutable_prepare_result()->mutable_dataset_report()->set_validation_samples(20);
+    prepared.mutable_prepare_result()->mutable_dataset_report()->set_validation_samples(held_out_);
     ASSERT_TRUE(a_.Send(*coordinator_, prepared).ok());
     for (const int rank : {0, 1}) ASSERT_TRUE(a_.Ready(*coordinator_, "job", 1, rank).ok());
   }
@@ -72,6 +72,7 @@ class EvaluationsTest : public ClusterTest {
     return steps;
   }
 
+  int64_t held_out_ = 20;
   TestAgent a_{"a", 11, 2};
 };
 
@@ -192,6 +193,37 @@ TEST_F(EvaluationsTest, AreGivenTimeBeforeAGangCountsAsStalled) {
   EXPECT_EQ(State("job"), v1::Job::RUNNING);
   AdvanceTime(absl::Seconds(10), {&a_});
   EXPECT_EQ(State("job"), v1::Job::RESTARTING);
+}
+
+TEST_F(EvaluationsTest, AreGivenTimeAlsoWhereAnAttemptBeginsWithOne) {
+  held_out_ = 2000;
+  Begin();
+  TrainAndSave(a_, "job", 1, 0, 2);
+  ASSERT_TRUE(a_.Exited(*coordinator_, "job", 1, 1, 9).ok());
+  ASSERT_TRUE(a_.Exited(*coordinator_, "job", 1, 0, 0, 1).ok());
+  for (const int rank : {0, 1}) ASSERT_TRUE(a_.Ready(*coordinator_, "job", 2, rank).ok());
+  AdvanceTime(absl::Minutes(15), {&a_});
+  EXPECT_EQ(State("job"), v1::Job::RUNNING);
+  AdvanceTime(absl::Hours(2), {&a_});
+  EXPECT_EQ(State("job"), v1::Job::RESTARTING);
+}
+
+TEST_F(EvaluationsTest, LeaveOnlyTheBeginningsOfLongAnswersInTheHistory) {
+  Begin();
+  MakeSteps(0, 2);
+  v1::TrainerReport report;
+  *report.mutable_evaluation() = EvaluationOf(2, 1.5);
+  report.mutable_evaluation()->mutable_samples(0)->set_text(std::string(10'000, 'x'));
+  ASSERT_TRUE(a_.Report(*coordinator_, "job", 1, 0, report).ok());
+  EXPECT_EQ(Get("job").progress().evaluation().samples(0).text().size(), 10'000u);
+  const auto events = coordinator_->NewestEvents("job", 100);
+  int found = 0;
+  for (const v1::JobEvent& event : events.value()) {
+    if (event.type() != v1::JobEvent::EVALUATION) continue;
+    ++found;
+    EXPECT_LT(event.progress().evaluation().samples(0).text().size(), 300u);
+  }
+  EXPECT_EQ(found, 1);
 }
 
 TEST_F(EvaluationsTest, NoMoreTimeWhereNoneIsDue) {

@@ -66,6 +66,15 @@ TEST_F(InitFromTest, TheFilesOfTheEarlierJobGoToTheCheckAndToTheRanks) {
   EXPECT_EQ(start.init_files(0).name(), "adapter_model.safetensors");
 }
 
+TEST_F(InitFromTest, ACheckThatIsAskedForAgainHasTheFilesToo) {
+  Succeed("first");
+  ASSERT_TRUE(coordinator_->CreateJob(From("first")).ok());
+  a_.Connect(*coordinator_);
+  ASSERT_THAT(Preparations(), SizeIs(1)) << "of the new stream";
+  EXPECT_EQ(Preparations()[0].job_id(), "second");
+  EXPECT_THAT(Preparations()[0].init_files(), SizeIs(1));
+}
+
 TEST_F(InitFromTest, AnAttemptThatGoesOnFromACheckpointDoesNotBeginAgain) {
   Succeed("first");
   ASSERT_TRUE(coordinator_->CreateJob(From("first")).ok());

@@ -12,7 +12,7 @@
 #include "core/base/files.h"
 #include "core/job/job_file.h"
 #include "core/job/mix_files.h"
-#include "worker/data/mix.h"
+#include "worker/data/job_data.h"
 #include "worker/trainer/inspect/preview.h"
 #include "worker/trainer/inspect/verbs.h"
 
@@ -49,11 +49,10 @@ absl::Status Preview(const PreviewFlags& flags) {
   ASSIGN_OR_RETURN(const auto tokenizer, data::Tokenizer::Load(flags.model));
   const std::string folder = std::filesystem::path(flags.job_file).parent_path();
   ASSIGN_OR_RETURN(const auto mix_paths, ResolveMixFiles(folder, job.spec.dataset));
-  ASSIGN_OR_RETURN(data::TokenizedDataset dataset,
-                   data::LoadDataset(path, job.spec.dataset, flags.model));
-  RETURN_IF_ERROR(data::AddMix(mix_paths, job.spec.dataset,
-                               static_cast<uint64_t>(job.spec.training.seed), flags.model,
-                               dataset));
+  ASSIGN_OR_RETURN(const data::JobData data,
+                   data::LoadJobData({.dataset = path, .validation = "", .mix = mix_paths},
+                                     job.spec, flags.model));
+  const data::TokenizedDataset& dataset = data.training;
   const bool coloured = IsColoured(flags.colour);
   const size_t shown = std::min(flags.samples, dataset.samples.size());
   for (size_t i = 0; i < shown; ++i)

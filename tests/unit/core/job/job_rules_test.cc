@@ -108,6 +108,13 @@ TEST(ValidateJobSpecTest, PromptsAreFewAndNotEmpty) {
   EXPECT_THAT(
       ValidateJobSpec(spec),
       ElementsAre(Breaks("evaluation.prompts", "found a prompt of 0 bytes, legal is 1 to 4096")));
+  spec.evaluation.prompts.assign(16, "Hello");
+  spec.evaluation.max_new_tokens = 1024;
+  EXPECT_THAT(ValidateJobSpec(spec), IsEmpty());
+  spec.evaluation.max_new_tokens = 1025;
+  EXPECT_THAT(ValidateJobSpec(spec),
+              ElementsAre(Breaks("evaluation.max_new_tokens",
+                                 "found 1025, legal is at most 1024 with 16 prompts")));
 }
 
 TEST(ValidateJobSpecTest, FindsAllViolationsAtOnce) {
