@@ -10,9 +10,9 @@ namespace dropbp::trainer {
 
 void KeepFreedMemory() {
 #if defined(__GLIBC__)
-  // 32 MiB is the largest threshold that the library accepts; blocks above it are mapped one by
-  // one.
-  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  // Blocks that are mapped one by one go back to the system one by one. A threshold cannot keep
+  // them: 32 MiB is the largest that the library accepts.
+  mallopt(M_MMAP_MAX, 0);
   mallopt(M_TRIM_THRESHOLD, 2000 << 20);
   mallopt(M_TOP_PAD, 64 << 20);
 #endif
