@@ -54,6 +54,7 @@ absl::StatusOr<std::vector<Sample>> TakeShare(const JobSpec& spec, TokenizedData
                      "file instead"));
   }
   CountAgain(dataset);
+  MakeRows(spec.dataset, dataset);
   return held_out;
 }
 
@@ -78,7 +79,6 @@ absl::StatusOr<JobData> LoadJobData(const JobFiles& files, const JobSpec& spec,
   RETURN_IF_ERROR(AddMix(files.mix, spec.dataset, static_cast<uint64_t>(spec.training.seed),
                          model_dir, data.training));
   ASSIGN_OR_RETURN(data.held_out, LoadHeldOut(files, spec, model_dir, data.training));
-  MakeRows(spec.dataset, data.training);
   const auto most = static_cast<size_t>(spec.evaluation.max_samples);
   if (most > 0 && data.held_out.size() > most) data.held_out.resize(most);
   DatasetReport& report = data.training.report;

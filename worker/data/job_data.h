@@ -25,7 +25,7 @@ struct JobData {
 };
 
 // Loads the data set with its mix, and the held-out samples from the validation file or from the
-// data set itself (dataset.validation_share); what is left is put into rows. Errors as LoadDataset;
+// data set itself (dataset.validation_share); rows are of what is left. Errors as LoadDataset;
 // INVALID_ARGUMENT also for a share that holds out nothing or everything.
 absl::StatusOr<JobData> LoadJobData(const JobFiles& files, const JobSpec& spec,
                                     const std::string& model_dir);
