@@ -55,18 +55,25 @@ std::string PathOf(const JobArguments& arguments, const std::string& given,
   return (fs::path(arguments.file).parent_path() / named).string();
 }
 
-absl::StatusOr<v1::Artifact> Describe(const std::string& path, absl::string_view field) {
-  RETURN_IF_ERROR(CheckIsFile(path, field));
+// A file that was looked at before; its size is -1 if it is gone since.
+v1::Artifact ArtifactOf(const std::string& path, const std::string& sha256) {
   std::error_code error;
   v1::Artifact file;
   file.set_name(fs::path(path).filename().string());
   file.set_size_bytes(static_cast<int64_t>(fs::file_size(path, error)));
-  if (!error && file.size_bytes() == 0) {
+  file.set_sha256(sha256);
+  return file;
+}
+
+absl::StatusOr<v1::Artifact> Describe(const std::string& path, absl::string_view field) {
+  RETURN_IF_ERROR(CheckIsFile(path, field));
+  std::error_code error;
+  if (fs::file_size(path, error) == 0 && !error) {
     return absl::InvalidArgumentError(
         absl::StrCat(field, ": ", path, " is empty, legal are records"));
   }
-  ASSIGN_OR_RETURN(*file.mutable_sha256(), Sha256HexOfFile(path));
-  return file;
+  ASSIGN_OR_RETURN(const std::string sha256, Sha256HexOfFile(path));
+  return ArtifactOf(path, sha256);
 }
 
 bool IsCsv(const std::string& path) { return absl::EndsWith(path, ".csv"); }
@@ -85,14 +92,7 @@ absl::Status LoadDataset(JobInput& input) {
 absl::Status LoadMix(const JobArguments& arguments, JobInput& input) {
   const std::string folder = fs::path(arguments.file).parent_path().string();
   ASSIGN_OR_RETURN(const auto paths, ResolveMixFiles(folder, input.job.spec.dataset));
-  for (const auto& [sha256, path] : paths) {
-    v1::Artifact file;
-    file.set_name(fs::path(path).filename().string());
-    file.set_sha256(sha256);
-    std::error_code error;
-    file.set_size_bytes(static_cast<int64_t>(fs::file_size(path, error)));
-    input.mix.emplace_back(path, std::move(file));
-  }
+  for (const auto& [sha256, path] : paths) input.mix.emplace_back(path, ArtifactOf(path, sha256));
   return absl::OkStatus();
 }
 
