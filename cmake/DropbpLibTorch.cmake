@@ -53,16 +53,11 @@ add_library(dropbp_torch_pch OBJECT ${PROJECT_BINARY_DIR}/torch_pch/pch.cc)
 target_link_libraries(dropbp_torch_pch PUBLIC dropbp_compile dropbp_torch)
 target_precompile_headers(dropbp_torch_pch PRIVATE <torch/torch.h>)
 
-# Reading torch's headers takes far longer than compiling one of our files, even precompiled. Several files at a time cut a
-# build from nothing by minutes, but make the build after a small change longer.
-option(DROPBP_UNITY "Compile the files of the torch island several at a time" OFF)
-
 # dropbp_torch_library(<name> SOURCES <files> DEPS <targets>): a library of the island, with the precompiled header.
 function(dropbp_torch_library name)
   dropbp_library(${name} ${ARGN})
   target_link_libraries(${name} PUBLIC dropbp_torch)
   target_precompile_headers(${name} REUSE_FROM dropbp_torch_pch)
-  set_target_properties(${name} PROPERTIES UNITY_BUILD ${DROPBP_UNITY} UNITY_BUILD_BATCH_SIZE 6)
 endfunction()
 
 # dropbp_torch_test(...): like dropbp_test, with the precompiled header.
@@ -70,5 +65,4 @@ function(dropbp_torch_test name)
   dropbp_test(${name} OPTIMIZED ${ARGN})  # a precompiled header wants the flags that it was made with
   target_link_libraries(${name} PRIVATE dropbp_torch)
   target_precompile_headers(${name} REUSE_FROM dropbp_torch_pch)
-  set_target_properties(${name} PROPERTIES UNITY_BUILD ${DROPBP_UNITY} UNITY_BUILD_BATCH_SIZE 6)
 endfunction()

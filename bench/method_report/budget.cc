@@ -11,8 +11,8 @@
 namespace dropbp::bench {
 namespace {
 
-constexpr double kTargets[] = {0.5, 0.75, 0.875};
-constexpr uint64_t kSeed = 1;
+constexpr double kBudgetTargets[] = {0.5, 0.75, 0.875};
+constexpr uint64_t kBudgetSeed = 1;
 
 // One way to make masks, ready to draw.
 struct Way {
@@ -35,7 +35,7 @@ template <typename Sampler>
 StepRows IndependentRanks(const std::function<Sampler(uint64_t seed)>& make, int ranks) {
   auto samplers = std::make_shared<std::vector<Sampler>>();
   for (int rank = 0; rank < ranks; ++rank) {
-    samplers->push_back(make(kSeed + static_cast<uint64_t>(rank)));
+    samplers->push_back(make(kBudgetSeed + static_cast<uint64_t>(rank)));
   }
   return [samplers](int64_t) {
     std::vector<MaskRow> rows;
@@ -46,7 +46,7 @@ StepRows IndependentRanks(const std::function<Sampler(uint64_t seed)>& make, int
 
 absl::StatusOr<std::vector<Way>> AllWays(const LayerTable& table, double target, int ranks) {
   const std::vector<double> uniform(table.units.size(), target);
-  PhiloxStream random(kSeed, 0, 0);
+  PhiloxStream random(kBudgetSeed, 0, 0);
   ASSIGN_OR_RETURN(const std::vector<double> greedy,
                    GreedyRates(FallingSensitivities(table, random), target));
   ASSIGN_OR_RETURN(const DropPlan plan, MakeDropPlan(table, uniform, target, 1, 0));
@@ -59,7 +59,7 @@ absl::StatusOr<std::vector<Way>> AllWays(const LayerTable& table, double target,
 
 absl::Status AddBudgetRows(const NamedModel& model, int64_t steps, Section& section) {
   const LayerTable table = TableOf(model, "lora");
-  for (double target : kTargets) {
+  for (double target : kBudgetTargets) {
     ASSIGN_OR_RETURN(const std::vector<Way> ways, AllWays(table, target, 1));
     for (const Way& way : ways) {
       const KeptShare share = MeasureKeptShare(table, target, way.planned, steps, way.rows);
@@ -100,7 +100,7 @@ KeptShare MeasureKeptShare(const LayerTable& table, double target, double planne
 }
 
 StepRows RulerRows(const DropPlan& plan, int ranks) {
-  return [masks = MaskPlan(plan, kSeed, ranks)](int64_t step) { return masks.Draw(step); };
+  return [masks = MaskPlan(plan, kBudgetSeed, ranks)](int64_t step) { return masks.Draw(step); };
 }
 
 StepRows BernoulliRows(const std::vector<double>& drop_rates, int ranks) {
@@ -145,7 +145,7 @@ absl::StatusOr<Section> StragglerSection(int64_t steps) {
                               {"straggler_factor", "slowest/budget", 3}}};
   const LayerTable table = TableOf(Llama2With7B(), "lora");
   for (int ranks : {8, 64}) {
-    for (double target : kTargets) {
+    for (double target : kBudgetTargets) {
       ASSIGN_OR_RETURN(const std::vector<Way> ways, AllWays(table, target, ranks));
       for (const Way& way : ways) {
         const KeptShare share = MeasureKeptShare(table, target, way.planned, steps, way.rows);

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Options {
+struct DownloadOptions {
   std::string job_id;
   std::string folder;
   std::string checkpoint;  // its step, or "best"; empty: the results
@@ -76,7 +76,7 @@ bool IsAskedFor(const v1::Checkpoint& checkpoint, const std::string& asked) {
 }
 
 absl::StatusOr<ExitCode> DownloadCheckpoint(Session& session, JobClient& client,
-                                            const Options& options) {
+                                            const DownloadOptions& options) {
   ASSIGN_OR_RETURN(const v1::ListCheckpointsResponse found, client.ListCheckpoints(options.job_id));
   std::vector<int64_t> steps;
   for (const v1::Checkpoint& checkpoint : found.checkpoints()) {
@@ -94,7 +94,7 @@ absl::StatusOr<ExitCode> DownloadCheckpoint(Session& session, JobClient& client,
                       absl::StrCat("dropbp checkpoints ", options.job_id));
 }
 
-absl::StatusOr<ExitCode> Download(Session& session, const Options& options) {
+absl::StatusOr<ExitCode> Download(Session& session, const DownloadOptions& options) {
   ASSIGN_OR_RETURN(auto client, session.Connect());
   if (!options.checkpoint.empty()) return DownloadCheckpoint(session, *client, options);
   ASSIGN_OR_RETURN(const v1::Job job, client->GetJob(options.job_id));
@@ -114,14 +114,14 @@ absl::StatusOr<ExitCode> Download(Session& session, const Options& options) {
 }  // namespace
 
 void AddDownload(CLI::App& app, Session& session) {
-  std::shared_ptr<Options> options;
-  CLI::App* command =
-      AddCommand<Options>(app, session, "download",
-                          "Fetch a job's result files, checked by SHA-256; prints their paths",
-                          "  dropbp download quiet-maple-3f2a\n"
-                          "  dropbp download quiet-maple-3f2a --to adapters/support\n"
-                          "  dropbp download quiet-maple-3f2a --checkpoint 4000\n",
-                          Download, options);
+  std::shared_ptr<DownloadOptions> options;
+  CLI::App* command = AddCommand<DownloadOptions>(
+      app, session, "download",
+      "Fetch a job's result files, checked by SHA-256; prints their paths",
+      "  dropbp download quiet-maple-3f2a\n"
+      "  dropbp download quiet-maple-3f2a --to adapters/support\n"
+      "  dropbp download quiet-maple-3f2a --checkpoint 4000\n",
+      Download, options);
   AddJobArgument(command, options->job_id);
   command->add_option("--to", options->folder,
                       "Folder to write to; default: a folder named like the job");

@@ -7,13 +7,13 @@
 namespace dropbp::client {
 namespace {
 
-struct Options {
+struct DrainOptions {
   std::string worker_id;
   bool undo = false;
   bool keep_jobs = false;
 };
 
-absl::StatusOr<ExitCode> Drain(Session& session, const Options& options) {
+absl::StatusOr<ExitCode> Drain(Session& session, const DrainOptions& options) {
   v1::DrainWorkerRequest request;
   request.set_worker_id(options.worker_id);
   request.set_undo(options.undo);
@@ -35,15 +35,16 @@ absl::StatusOr<ExitCode> Drain(Session& session, const Options& options) {
 }  // namespace
 
 void AddDrain(CLI::App& app, Session& session) {
-  std::shared_ptr<Options> options;
-  CLI::App* command = AddCommand<Options>(app, session, "drain",
-                                          "Take a worker out of use: its jobs move to others, from "
-                                          "their first step, and it gets no new "
-                                          "ones",
-                                          "  dropbp drain node-7\n"
-                                          "  dropbp drain node-7 --keep-jobs\n"
-                                          "  dropbp drain node-7 --undo\n",
-                                          Drain, options);
+  std::shared_ptr<DrainOptions> options;
+  CLI::App* command =
+      AddCommand<DrainOptions>(app, session, "drain",
+                               "Take a worker out of use: its jobs move to others, from "
+                               "their first step, and it gets no new "
+                               "ones",
+                               "  dropbp drain node-7\n"
+                               "  dropbp drain node-7 --keep-jobs\n"
+                               "  dropbp drain node-7 --undo\n",
+                               Drain, options);
   command->add_option("WORKER", options->worker_id, "The worker's name")->required();
   auto* undo = command->add_flag("--undo", options->undo, "Back into use");
   command->add_flag("--keep-jobs", options->keep_jobs, "Let jobs that run there go on to their end")

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kPageSize = 100;
 
-struct Options {
+struct ListOptions {
   std::vector<std::string> states;
   std::vector<std::string> labels;
   int limit = 20;
@@ -34,7 +34,7 @@ absl::StatusOr<v1::Job::State> ParseState(const std::string& name) {
       absl::StrCat("--state: found \"", name, "\", legal is ", legal));
 }
 
-absl::StatusOr<v1::ListJobsRequest> MakeRequest(const Options& options) {
+absl::StatusOr<v1::ListJobsRequest> MakeRequest(const ListOptions& options) {
   v1::ListJobsRequest request;
   for (const std::string& name : options.states) {
     ASSIGN_OR_RETURN(const v1::Job::State state, ParseState(name));
@@ -65,7 +65,7 @@ absl::StatusOr<v1::ListJobsResponse> ListUpTo(JobClient& client, v1::ListJobsReq
   return all;
 }
 
-absl::StatusOr<ExitCode> List(Session& session, const Options& options) {
+absl::StatusOr<ExitCode> List(Session& session, const ListOptions& options) {
   ASSIGN_OR_RETURN(const v1::ListJobsRequest request, MakeRequest(options));
   ASSIGN_OR_RETURN(auto client, session.Connect());
   ASSIGN_OR_RETURN(const v1::ListJobsResponse found, ListUpTo(*client, request, options.limit));
@@ -89,13 +89,13 @@ absl::StatusOr<ExitCode> List(Session& session, const Options& options) {
 }  // namespace
 
 void AddList(CLI::App& app, Session& session) {
-  std::shared_ptr<Options> options;
+  std::shared_ptr<ListOptions> options;
   CLI::App* command =
-      AddCommand<Options>(app, session, "list", "List jobs, newest first",
-                          "  dropbp list\n"
-                          "  dropbp list --state running,queued --label team=support\n"
-                          "  dropbp list --limit 500 --output json\n",
-                          List, options);
+      AddCommand<ListOptions>(app, session, "list", "List jobs, newest first",
+                              "  dropbp list\n"
+                              "  dropbp list --state running,queued --label team=support\n"
+                              "  dropbp list --limit 500 --output json\n",
+                              List, options);
   command->add_option("--state", options->states, "Only jobs in these states, comma-separated")
       ->delimiter(',');
   command

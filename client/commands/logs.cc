@@ -7,7 +7,7 @@
 namespace dropbp::client {
 namespace {
 
-struct Options {
+struct LogsOptions {
   std::string job_id;
   int rank = -1;
   bool follow = false;
@@ -40,7 +40,7 @@ absl::Status ShowLogs(JobClient& client, v1::ReadJobLogsRequest request, int tai
                          [&](const v1::ReadJobLogsResponse& part) { view.Show(part); });
 }
 
-absl::StatusOr<ExitCode> Logs(Session& session, const Options& options) {
+absl::StatusOr<ExitCode> Logs(Session& session, const LogsOptions& options) {
   ASSIGN_OR_RETURN(auto client, session.Connect());
   ASSIGN_OR_RETURN(const v1::Job job, client->GetJob(options.job_id));
   v1::ReadJobLogsRequest request;
@@ -62,12 +62,12 @@ absl::StatusOr<ExitCode> Logs(Session& session, const Options& options) {
 }  // namespace
 
 void AddLogs(CLI::App& app, Session& session) {
-  std::shared_ptr<Options> options;
+  std::shared_ptr<LogsOptions> options;
   CLI::App* command =
-      AddCommand<Options>(app, session, "logs", "Print what a job's trainers wrote",
-                          "  dropbp logs quiet-maple-3f2a\n"
-                          "  dropbp logs quiet-maple-3f2a --rank 0 --tail 20 --follow\n",
-                          Logs, options);
+      AddCommand<LogsOptions>(app, session, "logs", "Print what a job's trainers wrote",
+                              "  dropbp logs quiet-maple-3f2a\n"
+                              "  dropbp logs quiet-maple-3f2a --rank 0 --tail 20 --follow\n",
+                              Logs, options);
   AddJobArgument(command, options->job_id);
   command->add_option("--rank", options->rank, "Only this rank")->check(CLI::NonNegativeNumber);
   command->add_flag("--follow", options->follow,

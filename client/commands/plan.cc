@@ -16,7 +16,7 @@
 namespace dropbp::client {
 namespace {
 
-struct Options {
+struct PlanOptions {
   std::string job_id;
   bool dry_run = false;
   JobArguments job;
@@ -59,7 +59,7 @@ int64_t CountSamples(const JobInput& input) {
   return samples;
 }
 
-absl::StatusOr<ExitCode> ShowDryPlan(Session& session, const Options& options) {
+absl::StatusOr<ExitCode> ShowDryPlan(Session& session, const PlanOptions& options) {
   ASSIGN_OR_RETURN(const JobInput input, LoadJob(options.job));
   v1::PlanJobRequest request;
   *request.mutable_spec() = JobSpecToProto(input.job.spec);
@@ -77,7 +77,7 @@ absl::StatusOr<ExitCode> ShowDryPlan(Session& session, const Options& options) {
   return ExitCode::kOk;
 }
 
-absl::StatusOr<ExitCode> Plan(Session& session, const Options& options) {
+absl::StatusOr<ExitCode> Plan(Session& session, const PlanOptions& options) {
   const bool has_input = !options.job.file.empty() || !options.job.dataset.empty() ||
                          !options.job.validation.empty() || !options.job.sets.empty();
   if (options.dry_run && options.job_id.empty() && !options.job.file.empty()) {
@@ -94,8 +94,8 @@ absl::StatusOr<ExitCode> Plan(Session& session, const Options& options) {
 }  // namespace
 
 void AddPlan(CLI::App& app, Session& session) {
-  std::shared_ptr<Options> options;
-  CLI::App* command = AddCommand<Options>(
+  std::shared_ptr<PlanOptions> options;
+  CLI::App* command = AddCommand<PlanOptions>(
       app, session, "plan",
       "Show drop rates unit by unit with cost and sensitivity; or what a job would cost",
       "  dropbp plan quiet-maple-3f2a\n"

@@ -13,7 +13,7 @@
 namespace dropbp::client {
 namespace {
 
-struct Options {
+struct SubmitOptions {
   JobArguments job;
   bool dry_run = false;
   bool follow = false;
@@ -57,7 +57,7 @@ absl::StatusOr<ExitCode> DryRun(Session& session, JobClient& client, v1::CreateJ
   return ExitCode::kOk;
 }
 
-absl::StatusOr<ExitCode> Submit(Session& session, const Options& options) {
+absl::StatusOr<ExitCode> Submit(Session& session, const SubmitOptions& options) {
   ASSIGN_OR_RETURN(const JobInput input, LoadJob(options.job));
   ASSIGN_OR_RETURN(auto client, session.Connect());
   const v1::CreateJobRequest request = MakeCreateRequest(input);
@@ -82,14 +82,14 @@ absl::StatusOr<ExitCode> Submit(Session& session, const Options& options) {
 }  // namespace
 
 void AddSubmit(CLI::App& app, Session& session) {
-  std::shared_ptr<Options> options;
-  CLI::App* command = AddCommand<Options>(app, session, "submit",
-                                          "Upload a data set and create a job; prints the job's id",
-                                          "  dropbp submit -f job.yaml\n"
-                                          "  dropbp submit -f job.yaml --follow\n"
-                                          "  dropbp submit -f job.yaml --name trial-2 --set "
-                                          "dropbp.drop_rate=0.75 --set training.steps=200\n",
-                                          Submit, options);
+  std::shared_ptr<SubmitOptions> options;
+  CLI::App* command = AddCommand<SubmitOptions>(
+      app, session, "submit", "Upload a data set and create a job; prints the job's id",
+      "  dropbp submit -f job.yaml\n"
+      "  dropbp submit -f job.yaml --follow\n"
+      "  dropbp submit -f job.yaml --name trial-2 --set "
+      "dropbp.drop_rate=0.75 --set training.steps=200\n",
+      Submit, options);
   AddJobOptions(*command, options->job);
   command->add_option("--name", options->job.name,
                       "Id of the job; a random readable one if none is given");

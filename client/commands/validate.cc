@@ -8,7 +8,7 @@
 namespace dropbp::client {
 namespace {
 
-struct Options {
+struct ValidateOptions {
   JobArguments job;
 };
 
@@ -19,7 +19,7 @@ absl::StatusOr<v1::Job> AskCoordinator(Session& session, const v1::CreateJobRequ
   return client->CreateJob(request);
 }
 
-absl::StatusOr<ExitCode> Validate(Session& session, const Options& options) {
+absl::StatusOr<ExitCode> Validate(Session& session, const ValidateOptions& options) {
   ASSIGN_OR_RETURN(const JobInput input, LoadJob(options.job));
   v1::CreateJobRequest request = MakeCreateRequest(input);
   request.set_validate_only(true);
@@ -42,8 +42,8 @@ absl::StatusOr<ExitCode> Validate(Session& session, const Options& options) {
 }  // namespace
 
 void AddValidate(CLI::App& app, Session& session) {
-  std::shared_ptr<Options> options;
-  CLI::App* command = AddCommand<Options>(
+  std::shared_ptr<ValidateOptions> options;
+  CLI::App* command = AddCommand<ValidateOptions>(
       app, session, "validate",
       "Check a job file, here and by the coordinator if one answers; creates nothing",
       "  dropbp validate -f job.yaml\n"

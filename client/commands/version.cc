@@ -4,9 +4,9 @@
 namespace dropbp::client {
 namespace {
 
-struct Options {};
+struct VersionOptions {};
 
-absl::StatusOr<ExitCode> Version(Session& session, const Options&) {
+absl::StatusOr<ExitCode> Version(Session& session, const VersionOptions&) {
   if (session.json()) {
     session.out().stream << "{\"version\": \"" DROPBP_VERSION "\"}\n";
   } else {
@@ -18,9 +18,9 @@ absl::StatusOr<ExitCode> Version(Session& session, const Options&) {
 }  // namespace
 
 void AddVersion(CLI::App& app, Session& session) {
-  std::shared_ptr<Options> options;
-  AddCommand<Options>(app, session, "version", "Print the version of this program",
-                      "  dropbp version\n", Version, options);
+  std::shared_ptr<VersionOptions> options;
+  AddCommand<VersionOptions>(app, session, "version", "Print the version of this program",
+                             "  dropbp version\n", Version, options);
 }
 
 }  // namespace dropbp::client

@@ -8,7 +8,7 @@
 namespace dropbp::client {
 namespace {
 
-struct Options {
+struct WaitOptions {
   std::string job_id;
   double timeout_seconds = 0;
 };
@@ -19,7 +19,7 @@ class SilentView : public WatchView {
   void Show(const v1::JobEvent&) override {}
 };
 
-absl::StatusOr<ExitCode> Wait(Session& session, const Options& options) {
+absl::StatusOr<ExitCode> Wait(Session& session, const WaitOptions& options) {
   ASSIGN_OR_RETURN(auto client, session.Connect());
   const absl::Time deadline = options.timeout_seconds > 0
                                   ? absl::Now() + absl::Seconds(options.timeout_seconds)
@@ -40,8 +40,8 @@ absl::StatusOr<ExitCode> Wait(Session& session, const Options& options) {
 }  // namespace
 
 void AddWait(CLI::App& app, Session& session) {
-  std::shared_ptr<Options> options;
-  CLI::App* command = AddCommand<Options>(
+  std::shared_ptr<WaitOptions> options;
+  CLI::App* command = AddCommand<WaitOptions>(
       app, session, "wait",
       "Wait until a job ends; prints its final state, the exit code tells it too",
       "  dropbp wait quiet-maple-3f2a && dropbp download quiet-maple-3f2a\n"

@@ -5,12 +5,12 @@
 namespace dropbp::client {
 namespace {
 
-struct Options {
+struct WatchOptions {
   std::string job_id;
   int64_t after = 0;
 };
 
-absl::StatusOr<ExitCode> Watch(Session& session, const Options& options) {
+absl::StatusOr<ExitCode> Watch(Session& session, const WatchOptions& options) {
   ASSIGN_OR_RETURN(auto client, session.Connect());
   auto view = MakeView(session.out(), session.json());
   return Follow(session, *client, options.job_id, options.after, absl::InfiniteFuture(), *view);
@@ -19,8 +19,8 @@ absl::StatusOr<ExitCode> Watch(Session& session, const Options& options) {
 }  // namespace
 
 void AddWatch(CLI::App& app, Session& session) {
-  std::shared_ptr<Options> options;
-  CLI::App* command = AddCommand<Options>(
+  std::shared_ptr<WatchOptions> options;
+  CLI::App* command = AddCommand<WatchOptions>(
       app, session, "watch",
       "Show a job's events and progress until it ends; Ctrl-C leaves the job running",
       "  dropbp watch quiet-maple-3f2a\n"

@@ -10,7 +10,7 @@
 namespace dropbp::client {
 namespace {
 
-struct Options {};
+struct WorkersOptions {};
 
 Cell LinkOf(const v1::Worker& worker) {
   if (!worker.connected()) return Cell("down", Colour::kRed);
@@ -39,7 +39,7 @@ void PrintWorkers(const v1::ListWorkersResponse& found, absl::Time now, const Si
   table.Print(sink);
 }
 
-absl::StatusOr<ExitCode> Workers(Session& session, const Options&) {
+absl::StatusOr<ExitCode> Workers(Session& session, const WorkersOptions&) {
   ASSIGN_OR_RETURN(auto client, session.Connect());
   ASSIGN_OR_RETURN(const v1::ListWorkersResponse found, client->ListWorkers());
   if (session.json()) {
@@ -57,10 +57,10 @@ absl::StatusOr<ExitCode> Workers(Session& session, const Options&) {
 }  // namespace
 
 void AddWorkers(CLI::App& app, Session& session) {
-  std::shared_ptr<Options> options;
-  AddCommand<Options>(app, session, "workers",
-                      "List the workers, one line a device slot, and what runs on each",
-                      "  dropbp workers\n", Workers, options);
+  std::shared_ptr<WorkersOptions> options;
+  AddCommand<WorkersOptions>(app, session, "workers",
+                             "List the workers, one line a device slot, and what runs on each",
+                             "  dropbp workers\n", Workers, options);
 }
 
 }  // namespace dropbp::client

@@ -21,4 +21,7 @@ std::string ToValidUtf8(std::string_view text);
 // characters, and "...".
 std::string Shortened(std::string_view text, size_t max_bytes);
 
+// What somebody wrote, as error messages show it: valid UTF-8 of at most 60 bytes.
+std::string Shown(std::string_view text);
+
 }  // namespace dropbp

@@ -22,7 +22,6 @@ using Words = std::vector<std::string>;
 using Pairs = std::map<std::string, std::string>;
 using Numbers = std::map<std::string, double>;
 
-constexpr size_t kShownBytes = 60;
 constexpr size_t kMaxLabels = 32;
 constexpr size_t kMaxNameBytes = 128;
 constexpr size_t kMaxPatterns = 256;
@@ -32,9 +31,7 @@ constexpr size_t kMaxPrompts = 16;
 constexpr size_t kMaxPromptBytes = 4096;
 constexpr int64_t kMaxAnswerTokens = 16384;  // other ranks wait while rank 0 writes them
 
-std::string Quoted(std::string_view text) {
-  return absl::StrCat("\"", Shortened(ToValidUtf8(text), kShownBytes), "\"");
-}
+std::string Quoted(std::string_view text) { return absl::StrCat("\"", Shown(text), "\""); }
 
 bool InRange(const JobField& field, double value) {
   // Written so that NaN is out of every range.

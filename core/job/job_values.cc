@@ -14,8 +14,6 @@ using Words = std::vector<std::string>;
 using Pairs = std::map<std::string, std::string>;
 using Numbers = std::map<std::string, double>;
 
-constexpr size_t kShownBytes = 60;
-
 // Reads the whole text as a number; no spaces, no sign '+', no "nan" or "inf".
 template <typename T>
 bool ParseNumber(std::string_view text, T& value) {
@@ -74,7 +72,7 @@ std::optional<FieldViolation> SetFromText(const JobField& field, std::string_vie
   const bool fits =
       std::visit([&](auto access) { return Assign(text, access(changed)); }, field.access);
   if (!fits) {
-    return WrongValue(field, absl::StrCat("\"", Shortened(ToValidUtf8(text), kShownBytes), "\""));
+    return WrongValue(field, absl::StrCat("\"", Shown(text), "\""));
   }
   return Keep(field, std::move(changed), spec);
 }
@@ -100,7 +98,7 @@ std::optional<FieldViolation> SetEntry(const JobField& field, std::string_view k
     fits = ParseNumber(text, (*numbers)(changed)[name]);
   }
   if (!fits) {
-    return WrongValue(field, absl::StrCat("\"", Shortened(ToValidUtf8(text), kShownBytes), "\""));
+    return WrongValue(field, absl::StrCat("\"", Shown(text), "\""));
   }
   return Keep(field, std::move(changed), spec);
 }

@@ -15,7 +15,7 @@
 namespace dropbp::server {
 namespace {
 
-constexpr size_t kChunkBytes = 256 << 10;
+constexpr size_t kLogChunkBytes = 256 << 10;
 constexpr auto kPollInterval = std::chrono::milliseconds(200);
 // A trainer's last lines may come after its job has ended.
 constexpr int kPollsAfterEnd = 5;
@@ -86,7 +86,7 @@ class LogReactor : public grpc::ServerWriteReactor<v1::ReadJobLogsResponse> {
     for (const LogName& name : names) {
       if (request_.has_rank() && request_.rank() != name.rank) continue;
       ASSIGN_OR_RETURN(int64_t * offset, OffsetOf(name, names));
-      ASSIGN_OR_RETURN(std::string text, logs_.Read(name, *offset, kChunkBytes));
+      ASSIGN_OR_RETURN(std::string text, logs_.Read(name, *offset, kLogChunkBytes));
       if (text.empty()) continue;
       *offset += static_cast<int64_t>(text.size());
       response_.set_rank(name.rank);

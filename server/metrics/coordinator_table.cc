@@ -6,11 +6,10 @@
 namespace dropbp::server {
 namespace {
 
-constexpr MetricKind kGauge = MetricKind::kGauge;
-constexpr MetricKind kCounter = MetricKind::kCounter;
 constexpr MetricKind kHistogram = MetricKind::kHistogram;
 
 MetricTable QueueMetrics() {
+  using enum MetricKind;
   return {
       {"dropbp_jobs", kGauge, {"state"}, "Jobs in the store, by state."},
       {"dropbp_jobs_without_series",
@@ -59,6 +58,7 @@ MetricTable QueueMetrics() {
 }
 
 MetricTable ServiceMetrics() {
+  using enum MetricKind;
   return {
       {"dropbp_workers_connected", kGauge, {}, "Workers whose session is open."},
       {"dropbp_workers_known",

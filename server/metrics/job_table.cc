@@ -2,14 +2,10 @@
 #include "server/metrics/job_metrics.h"
 
 namespace dropbp::server {
-namespace {
-
-constexpr MetricKind kGauge = MetricKind::kGauge;
-constexpr MetricKind kCounter = MetricKind::kCounter;
-
-}  // namespace
+namespace {}  // namespace
 
 MetricTable JobMetrics() {
+  using enum MetricKind;
   return {
       {"dropbp_job_info",
        kGauge,

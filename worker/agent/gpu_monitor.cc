@@ -1,23 +1,10 @@
-#include <dlfcn.h>
-
 #include "worker/agent/nvml.h"
+#include "worker/agent/nvml_abi.h"
 
 namespace dropbp::agent {
 namespace {
 
-// The few declarations of nvml.h that are needed; its ABI is stable.
-constexpr int kNvmlSuccess = 0;
-constexpr int kGpuTemperature = 0;
-using NvmlDevice = void*;
-struct NvmlMemory {
-  unsigned long long total;
-  unsigned long long free;
-  unsigned long long used;
-};
-struct NvmlUtilisation {
-  unsigned int gpu;  // percent
-  unsigned int memory;
-};
+constexpr int kGpuTemperature = 0;  // NVML_TEMPERATURE_GPU
 
 }  // namespace
 
@@ -31,16 +18,13 @@ struct GpuMonitor::Library {
   int (*temperature)(NvmlDevice, int, unsigned int*) = nullptr;
   int (*power)(NvmlDevice, unsigned int*) = nullptr;
 
-  template <typename Function>
-  bool Load(const char* symbol, Function& function) {
-    function = reinterpret_cast<Function>(dlsym(handle, symbol));
-    return function != nullptr;
-  }
   bool LoadAll() {
-    return Load("nvmlInit_v2", init) && Load("nvmlShutdown", shutdown) &&
-           Load("nvmlDeviceGetHandleByUUID", device) && Load("nvmlDeviceGetMemoryInfo", memory) &&
-           Load("nvmlDeviceGetUtilizationRates", utilisation) &&
-           Load("nvmlDeviceGetTemperature", temperature) && Load("nvmlDeviceGetPowerUsage", power);
+    return LoadNvml(handle, "nvmlInit_v2", init) && LoadNvml(handle, "nvmlShutdown", shutdown) &&
+           LoadNvml(handle, "nvmlDeviceGetHandleByUUID", device) &&
+           LoadNvml(handle, "nvmlDeviceGetMemoryInfo", memory) &&
+           LoadNvml(handle, "nvmlDeviceGetUtilizationRates", utilisation) &&
+           LoadNvml(handle, "nvmlDeviceGetTemperature", temperature) &&
+           LoadNvml(handle, "nvmlDeviceGetPowerUsage", power);
   }
 };
 
@@ -48,7 +32,7 @@ GpuMonitor::GpuMonitor(std::unique_ptr<Library> library) : library_(std::move(li
 
 std::unique_ptr<GpuMonitor> GpuMonitor::Open() {
   auto library = std::make_unique<Library>();
-  library->handle = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
+  library->handle = dlopen(kNvmlLibrary, RTLD_NOW | RTLD_LOCAL);
   if (library->handle == nullptr) return nullptr;
   if (library->LoadAll() && library->init() == kNvmlSuccess) {
     return std::unique_ptr<GpuMonitor>(new GpuMonitor(std::move(library)));

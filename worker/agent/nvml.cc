@@ -1,24 +1,13 @@
 #include "worker/agent/nvml.h"
 
-#include <dlfcn.h>
-
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
+#include "worker/agent/nvml_abi.h"
 
 namespace dropbp::agent {
 namespace {
-
-// The few declarations of nvml.h that are needed; its ABI is stable.
-using NvmlReturn = int;
-constexpr NvmlReturn kNvmlSuccess = 0;
-struct NvmlMemory {
-  unsigned long long total;
-  unsigned long long free;
-  unsigned long long used;
-};
-using NvmlDevice = void*;
 
 // The functions of one opened library.
 struct Nvml {
@@ -31,19 +20,14 @@ struct Nvml {
   NvmlReturn (*memory)(NvmlDevice, NvmlMemory*) = nullptr;
 };
 
-template <typename Function>
-bool Load(void* library, const char* symbol, Function& function) {
-  function = reinterpret_cast<Function>(dlsym(library, symbol));
-  return function != nullptr;
-}
-
 bool LoadAll(void* library, Nvml& nvml) {
-  return Load(library, "nvmlInit_v2", nvml.init) && Load(library, "nvmlShutdown", nvml.shutdown) &&
-         Load(library, "nvmlDeviceGetCount_v2", nvml.count) &&
-         Load(library, "nvmlDeviceGetHandleByIndex_v2", nvml.handle) &&
-         Load(library, "nvmlDeviceGetName", nvml.name) &&
-         Load(library, "nvmlDeviceGetUUID", nvml.uuid) &&
-         Load(library, "nvmlDeviceGetMemoryInfo", nvml.memory);
+  return LoadNvml(library, "nvmlInit_v2", nvml.init) &&
+         LoadNvml(library, "nvmlShutdown", nvml.shutdown) &&
+         LoadNvml(library, "nvmlDeviceGetCount_v2", nvml.count) &&
+         LoadNvml(library, "nvmlDeviceGetHandleByIndex_v2", nvml.handle) &&
+         LoadNvml(library, "nvmlDeviceGetName", nvml.name) &&
+         LoadNvml(library, "nvmlDeviceGetUUID", nvml.uuid) &&
+         LoadNvml(library, "nvmlDeviceGetMemoryInfo", nvml.memory);
 }
 
 std::vector<Gpu> ListGpus(const Nvml& nvml) {
@@ -67,7 +51,7 @@ std::vector<Gpu> ListGpus(const Nvml& nvml) {
 }  // namespace
 
 std::vector<Gpu> FindGpus() {
-  void* library = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
+  void* library = dlopen(kNvmlLibrary, RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) return {};
   const absl::Cleanup close = [library] { dlclose(library); };
   Nvml nvml;

@@ -32,10 +32,6 @@ std::string RandomToken() {
   return absl::BytesToHexString({bytes, sizeof(bytes)});
 }
 
-std::string Name(const RankKey& key) {
-  return absl::StrCat(key.job_id, " attempt ", key.attempt, " rank ", key.rank);
-}
-
 // Milliseconds from now, rounded up, for poll(); -1 for never.
 int PollTimeout(absl::Time until) {
   if (until == absl::InfiniteFuture()) return -1;

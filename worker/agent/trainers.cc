@@ -16,10 +16,6 @@ constexpr int kMaxLaunches = 64;
 // A slot's last trainer is being killed when the next one is placed there.
 constexpr absl::Duration kSlotTimeout = absl::Seconds(60);
 
-std::string Name(const RankKey& key) {
-  return absl::StrCat("job ", key.job_id, " attempt ", key.attempt, " rank ", key.rank);
-}
-
 }  // namespace
 
 Trainers::Trainers(const AgentOptions& options, std::vector<Slot> slots, TrainerHost& host,

@@ -38,6 +38,10 @@ absl::StatusOr<int> TakeLock(const std::string& path) {
 
 }  // namespace
 
+std::string Name(const RankKey& key) {
+  return absl::StrCat("job ", key.job_id, " attempt ", key.attempt, " rank ", key.rank);
+}
+
 absl::StatusOr<std::unique_ptr<WorkFolder>> WorkFolder::Open(const std::string& path) {
   for (const char* name : {"/cache", "/checkpoints", "/jobs", "/run"})
     RETURN_IF_ERROR(MakeFolder(path + name));

@@ -23,6 +23,9 @@ struct RankKey {
   auto operator<=>(const RankKey&) const = default;
 };
 
+// "job tune-1 attempt 2 rank 0", for logs and errors.
+std::string Name(const RankKey& key);
+
 // Thread-safe.
 class WorkFolder {
  public:

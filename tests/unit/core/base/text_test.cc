@@ -25,6 +25,10 @@ TEST(ToValidUtf8Test, ReplacesEachBadByte) {
   EXPECT_EQ(ToValidUtf8("x\xe2\x82"), "x??");          // cut off
 }
 
+TEST(ShownTest, IsShortAndValid) {
+  EXPECT_EQ(Shown(std::string(70, 'a') + "\xff"), std::string(57, 'a') + "...");
+}
+
 TEST(ShortenedTest, KeepsWhatFits) { EXPECT_EQ(Shortened("abcde", 5), "abcde"); }
 
 TEST(ShortenedTest, CutsBetweenCharactersAndSaysSo) {

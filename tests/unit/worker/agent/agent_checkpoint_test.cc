@@ -8,7 +8,7 @@
 namespace dropbp::agent {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 class AgentCheckpointTest : public AgentTest {
  protected:

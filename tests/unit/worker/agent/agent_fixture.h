@@ -13,7 +13,7 @@
 
 namespace dropbp::agent {
 
-class AgentTest : public testing::Test {
+class AgentTest : public ::testing::Test {
  protected:
   AgentTest() {
     WriteText(folder_ / "models/tiny/config.json", "{}");

@@ -18,8 +18,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr absl::Duration kPatience = absl::Seconds(30);
-
 // gmock's own takes regexec from whichever library comes first, and Oniguruma has one too.
 MATCHER_P(ContainsRegex, pattern, "contains " + std::string(pattern)) {
   return std::regex_search(arg, std::regex(pattern));

@@ -11,10 +11,10 @@
 namespace dropbp::agent {
 namespace {
 
-using testing::Contains;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 TEST_F(AgentTest, RegistersItsSlotsAndModels) {
   ASSERT_TRUE(server_.AwaitHellos(1));

@@ -16,9 +16,9 @@ namespace dropbp::agent {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
-class CheckpointCacheTest : public testing::Test {
+class CheckpointCacheTest : public ::testing::Test {
  protected:
   void Keep(int64_t step, const std::string& content = "part", const std::string& job = "job") {
     WriteText(folder_ / "written", content);

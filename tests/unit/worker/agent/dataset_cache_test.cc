@@ -13,9 +13,9 @@
 namespace dropbp::agent {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
-class DatasetCacheTest : public testing::Test {
+class DatasetCacheTest : public ::testing::Test {
  protected:
   absl::StatusOr<std::string> Fetch(const std::string& sha256) {
     return cache_.Fetch(sha256, cancel_);

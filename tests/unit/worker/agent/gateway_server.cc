@@ -8,7 +8,6 @@
 namespace dropbp::agent {
 namespace {
 
-constexpr absl::Duration kPatience = absl::Seconds(30);
 constexpr size_t kChunkBytes = 64 << 10;
 
 using Stream = grpc::ServerReaderWriter<v1::SessionResponse, v1::SessionRequest>;

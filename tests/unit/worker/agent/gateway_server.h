@@ -17,6 +17,8 @@
 
 namespace dropbp::agent {
 
+inline constexpr absl::Duration kPatience = absl::Seconds(30);  // of every wait of these tests
+
 class GatewayServer {
  public:
   GatewayServer();

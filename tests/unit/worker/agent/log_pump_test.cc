@@ -9,9 +9,9 @@
 namespace dropbp::agent {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
-class LogPumpTest : public testing::Test {
+class LogPumpTest : public ::testing::Test {
  protected:
   LogPumpTest() {
     int ends[2];

@@ -6,7 +6,7 @@
 namespace dropbp::agent {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
 v1::SessionRequest Log(size_t bytes = 1) {
   v1::SessionRequest frame;

@@ -13,10 +13,10 @@
 namespace dropbp::agent {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 // The checking program is a shell script, so that it can misbehave.
-class PreparerTest : public testing::Test {
+class PreparerTest : public ::testing::Test {
  protected:
   PreparerTest() {
     options_.models_dir = folder_ / "models";

@@ -8,10 +8,8 @@
 namespace dropbp::agent {
 namespace {
 
-using testing::ElementsAre;
-using testing::IsEmpty;
-
-constexpr absl::Duration kPatience = absl::Seconds(30);
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 v1::SessionRequest ExitOfRank(int rank) {
   v1::SessionRequest frame;
@@ -25,7 +23,7 @@ std::vector<int> RanksOf(const std::vector<v1::SessionRequest>& frames) {
   return ranks;
 }
 
-class SessionTest : public testing::Test {
+class SessionTest : public ::testing::Test {
  protected:
   SessionTest()
       : session_({.address = server_.address()}, {.hello =
@@ -97,7 +95,7 @@ TEST_F(SessionTest, LosesNothingWhileTheCoordinatorIsAway) {
   server_.Start();
   EXPECT_TRUE(session_.Flush(kPatience));
   const std::vector<int> ranks = RanksOf(server_.Frames());
-  EXPECT_THAT(ranks, testing::SizeIs(100));
+  EXPECT_THAT(ranks, ::testing::SizeIs(100));
   EXPECT_TRUE(std::is_sorted(ranks.begin(), ranks.end()));
 }
 

@@ -14,10 +14,10 @@
 namespace dropbp::agent {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::Not;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
 
 CommandLine Parse(std::vector<std::string> arguments) {
   std::vector<char*> argv = {const_cast<char*>("dropbp-worker")};
@@ -25,7 +25,7 @@ CommandLine Parse(std::vector<std::string> arguments) {
   return ParseCommandLine(static_cast<int>(argv.size()), argv.data());
 }
 
-class OptionsTest : public testing::Test {
+class OptionsTest : public ::testing::Test {
  protected:
   OptionsTest() {
     options_.models_dir = folder_.path();
@@ -55,9 +55,9 @@ TEST_F(OptionsTest, ReadsTheOrderToCheckAJob) {
 }
 
 TEST_F(OptionsTest, EndsWithCodeTwoAfterAMistake) {
-  testing::internal::CaptureStderr();
+  ::testing::internal::CaptureStderr();
   const CommandLine line = Parse({"--device", "tpu"});
-  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("--device"));
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("--device"));
   EXPECT_EQ(line.verb, CommandLine::Verb::kExit);
   EXPECT_EQ(line.exit_code, 2);
 }

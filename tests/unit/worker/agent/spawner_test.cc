@@ -13,9 +13,9 @@
 namespace dropbp::agent {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
-class SpawnerTest : public testing::Test {
+class SpawnerTest : public ::testing::Test {
  protected:
   absl::StatusOr<ChildResult> Shell(const std::string& script, const std::string& input = "",
                                     absl::Duration timeout = absl::Minutes(1)) {
@@ -67,7 +67,7 @@ TEST_F(SpawnerTest, ReplacesVariablesOfTheEnvironment) {
   siginfo_t info;
   waitid(P_PID, *child, &info, WEXITED | WNOWAIT);
   KillGroup(*child);
-  EXPECT_THAT(ReadText(folder / "out"), testing::StartsWith("own"));
+  EXPECT_THAT(ReadText(folder / "out"), ::testing::StartsWith("own"));
 }
 
 TEST_F(SpawnerTest, GivesEachChildItsOwnGroupAndNoForeignDescriptors) {

@@ -15,8 +15,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr absl::Duration kPatience = absl::Seconds(30);
-
 class WorkerProcessTest : public ::testing::Test {
  protected:
   WorkerProcessTest() { WriteText(folder_ / "models/tiny/config.json", "{}"); }

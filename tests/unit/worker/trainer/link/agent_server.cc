@@ -8,8 +8,6 @@
 namespace dropbp::trainer {
 namespace {
 
-constexpr absl::Duration kPatience = absl::Seconds(30);
-
 v1::ConnectResponse ExampleAssignment() {
   v1::ConnectResponse response;
   v1::Assignment& assignment = *response.mutable_assignment();

@@ -10,9 +10,12 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "dropbp/v1/trainer_link.grpc.pb.h"
 
 namespace dropbp::trainer {
+
+inline constexpr absl::Duration kPatience = absl::Seconds(30);  // of every wait of these tests
 
 // Gives the assignment to whoever knows the token "secret", and keeps what it is told.
 class AgentServer final : public v1::TrainerLinkService::Service {

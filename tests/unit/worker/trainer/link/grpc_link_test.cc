@@ -12,8 +12,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr absl::Duration kPatience = absl::Seconds(30);
-
 class GrpcLinkTest : public testing::Test {
  protected:
   GrpcLinkTest() { testing::FLAGS_gtest_death_test_style = "threadsafe"; }
