@@ -19,7 +19,7 @@ inline constexpr uint32_t kKeepOne = 1u << 24;
 struct NestedBlock {
   int32_t rows = 0;         // micro-steps * groups
   int32_t groups = 1;       // of one micro-batch
-  int64_t kept_layers = 0;  // over all rows
+  int64_t kept_layers = 0;  // over all rows; of a window's steps where rows is 1
 
   bool operator==(const NestedBlock&) const = default;
 };
@@ -29,7 +29,8 @@ struct DropPlan {
   int64_t first_step = 0;
   double target = 0;   // as asked
   double planned = 0;  // by backward FLOPs, after rounding; realised exactly in every row (the
-                       // ruler) or in every step of a rank with several rows (nested)
+                       // ruler), in every step of a rank with several rows (nested), or in every
+                       // window of steps with one row (nested)
   std::vector<uint32_t> keep_rates = {};   // v_u, by unit
   std::vector<int32_t> unit_stratum = {};  // stratum of each unit
   std::vector<int32_t> kept_in_stratum =

@@ -105,19 +105,49 @@ std::vector<uint64_t> DrawOffsets(PhiloxStream& random, int64_t rows, int64_t gr
   return draws;
 }
 
-// Step c.
-void MoveToSum(PhiloxStream& random, int64_t layers, int64_t sum, std::vector<int64_t>& kept) {
+// Step c; no row keeps fewer than `least` layers that kept as many before.
+void MoveToSum(PhiloxStream& random, int64_t layers, int64_t least, int64_t sum,
+               std::vector<int64_t>& kept) {
   int64_t missing = sum - std::accumulate(kept.begin(), kept.end(), int64_t{0});
   for (size_t row = random.Below(static_cast<uint32_t>(kept.size())); missing != 0;
        row = (row + 1) % kept.size()) {
     if (missing > 0 && kept[row] < layers) {
       ++kept[row];
       --missing;
-    } else if (missing < 0 && kept[row] > 0) {
+    } else if (missing < 0 && kept[row] > least) {
       --kept[row];
       ++missing;
     }
   }
+}
+
+// Layers that the rule of step b keeps.
+int64_t Height(const DropPlan& plan, int64_t layers, uint64_t draw) {
+  int64_t height = 0;
+  while (height < layers &&
+         plan.keep_rates[static_cast<size_t>(kUnitsPerLayer * (layers - 1 - height))] > draw) {
+    ++height;
+  }
+  return height;
+}
+
+// Layers that each row of a block keeps, `least` or more.
+std::vector<int64_t> Heights(const DropPlan& plan, PhiloxStream& random, int64_t rows,
+                             int64_t least) {
+  const auto layers = static_cast<int64_t>(plan.keep_rates.size()) / kUnitsPerLayer;
+  std::vector<int64_t> kept;
+  for (const uint64_t draw : DrawOffsets(random, rows, plan.block.groups)) {
+    kept.push_back(std::max(least, Height(plan, layers, draw)));
+  }
+  MoveToSum(random, layers, least, plan.block.kept_layers, kept);
+  return kept;
+}
+
+// The height of a step whose block is a single row: its turn in its window.
+int64_t HeightInWindow(const DropPlan& plan, uint64_t seed, int64_t step) {
+  const int64_t turn = ((step - plan.first_step) % kNestedWindow + kNestedWindow) % kNestedWindow;
+  PhiloxStream random(seed, static_cast<uint64_t>(step - turn), kBlockStream);
+  return Heights(plan, random, kNestedWindow, 1)[static_cast<size_t>(turn)];
 }
 
 }  // namespace
@@ -131,14 +161,15 @@ absl::StatusOr<DropPlan> MakeNestedPlan(const LayerTable& table, int rows, int g
         absl::StrCat("drop plan: found target ", target, ", legal is 0 to below 1"));
   }
   const auto layers = static_cast<int64_t>(table.units.size()) / kUnitsPerLayer;
-  const int64_t all = layers * rows;
+  // Rows that meet the budget together, and the layers that they keep at least.
+  const int64_t together = rows == 1 ? kNestedWindow : rows;
+  const int64_t least = rows == 1 ? kNestedWindow : 1;
+  const int64_t all = layers * together;
   DropPlan plan{.version = version, .first_step = first_step, .target = target};
   plan.block = {.rows = rows, .groups = groups};
   plan.block.kept_layers =
-      std::clamp<int64_t>(std::llround((1 - target) * static_cast<double>(all)), 1, all);
-  const double mean = rows == 1
-                          ? 1 - target
-                          : static_cast<double>(plan.block.kept_layers) / static_cast<double>(all);
+      std::clamp<int64_t>(std::llround((1 - target) * static_cast<double>(all)), least, all);
+  const double mean = static_cast<double>(plan.block.kept_layers) / static_cast<double>(all);
   const uint64_t exponent = ExponentWithMean(layers, mean);
   for (int64_t layer = 0; layer < layers; ++layer) {
     const auto rate = static_cast<uint32_t>(std::lround(Rate(layer, layers, exponent) * kKeepOne));
@@ -152,19 +183,13 @@ absl::StatusOr<DropPlan> MakeNestedPlan(const LayerTable& table, int rows, int g
 std::vector<std::vector<bool>> DrawNestedBlock(const DropPlan& plan, uint64_t seed, int64_t step,
                                                uint32_t block) {
   DROPBP_CHECK(plan.nested());
-  const auto layers = static_cast<int64_t>(plan.keep_rates.size()) / kUnitsPerLayer;
-  if (plan.block.rows == 1) block = 0;
-  PhiloxStream random(seed, static_cast<uint64_t>(step), kBlockStream + block);
   std::vector<int64_t> kept;
-  for (const uint64_t draw : DrawOffsets(random, plan.block.rows, plan.block.groups)) {
-    int64_t height = 0;
-    while (height < layers &&
-           plan.keep_rates[static_cast<size_t>(kUnitsPerLayer * (layers - 1 - height))] > draw) {
-      ++height;
-    }
-    kept.push_back(height);
+  if (plan.block.rows == 1) {
+    kept = {HeightInWindow(plan, seed, step)};
+  } else {
+    PhiloxStream random(seed, static_cast<uint64_t>(step), kBlockStream + block);
+    kept = Heights(plan, random, plan.block.rows, 0);
   }
-  if (plan.block.rows > 1) MoveToSum(random, layers, plan.block.kept_layers, kept);
   std::vector<std::vector<bool>> rows;
   for (const int64_t height : kept) {
     std::vector<bool> row(plan.keep_rates.size());

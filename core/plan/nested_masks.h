@@ -19,8 +19,12 @@
 //   c. if the block has several rows: move the rows' heights by one layer, in turn from a drawn
 //      row on, until the block keeps exactly kept_in_block layers.
 // So every step of every rank costs the same where all layers do (some models have layers with a
-// window, which cost less). With a single row a block it does in the mean only, and then all blocks
-// draw alike.
+// window, which cost less).
+//
+// With a single row a block there is no other row to make up for it: kNestedWindow steps in a row,
+// from the plan's first one on, take the rows of one such block of micro-steps in turn. So the
+// budget is met exactly in every window, each step keeps at least one layer, and all blocks draw
+// alike.
 #pragma once
 
 #include <cstdint>
@@ -31,11 +35,14 @@
 
 namespace dropbp {
 
+// Steps that share a block where a step has a single row.
+inline constexpr int kNestedWindow = 8;
+
 // Keep rates that rise with height h in (0, 1) as h^a, with a such that their mean is 1 - target,
-// as nearly as whole layers in a block of `rows` rows allow: a is about target / (1 - target). At
-// high targets the deepest layers are hardly ever kept. Both units of a layer have one rate.
-// `rows`: a multiple of `groups`. INVALID_ARGUMENT for a table whose units are not an attention and
-// an MLP for each layer.
+// as nearly as whole layers in a block of `rows` rows (or in a window) allow: a is about target /
+// (1 - target). At high targets the deepest layers are hardly ever kept. Both units of a layer have
+// one rate. `rows`: a multiple of `groups`. INVALID_ARGUMENT for a table whose units are not an
+// attention and an MLP for each layer.
 absl::StatusOr<DropPlan> MakeNestedPlan(const LayerTable& table, int rows, int groups,
                                         double target, int32_t version, int64_t first_step);
 

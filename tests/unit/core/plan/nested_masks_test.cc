@@ -57,17 +57,22 @@ TEST_P(NestedMasksTest, EveryStepOfEveryRankCostsWhatThePlanSays) {
   }
 }
 
-TEST_P(NestedMasksTest, ASingleRowCostsItInTheMeanAndIsTheSameOnEveryRank) {
-  const DropPlan plan = Plan(GetParam(), 1, 1);
+TEST_P(NestedMasksTest, ASingleRowCostsItOverEightStepsAndIsTheSameOnEveryRank) {
+  constexpr int64_t kFirst = 5;  // a window begins with the plan
+  const DropPlan plan = MakeNestedPlan(SmolTable(), 1, 1, GetParam(), 2, kFirst).value();
   const MaskPlan masks(plan, kSeed, 4);
-  constexpr int64_t kDraws = 20000;
-  double kept = 0;
-  for (int64_t step = 0; step < kDraws; ++step) {
-    const std::vector<MaskRow> rows = masks.Draw(step);
-    EXPECT_EQ(std::set<MaskRow>(rows.begin(), rows.end()).size(), 1u);
-    kept += static_cast<double>(Kept(rows[0])) / 60;
+  EXPECT_NEAR(plan.planned, GetParam(), 0.5 / (30 * kNestedWindow));
+  for (int64_t window = 0; window < 500; ++window) {
+    int64_t kept = 0;
+    for (int64_t step = 0; step < kNestedWindow; ++step) {
+      const std::vector<MaskRow> rows = masks.Draw(kFirst + window * kNestedWindow + step);
+      EXPECT_EQ(std::set<MaskRow>(rows.begin(), rows.end()).size(), 1u);
+      EXPECT_TRUE(std::is_sorted(rows[0].begin(), rows[0].end()));
+      EXPECT_GE(Kept(rows[0]), 2) << "one layer at least";
+      kept += Kept(rows[0]);
+    }
+    EXPECT_DOUBLE_EQ(1 - static_cast<double>(kept) / (kNestedWindow * 60), plan.planned);
   }
-  EXPECT_NEAR(kept / kDraws, 1 - GetParam(), 4 * 0.5 / std::sqrt(kDraws));
 }
 
 TEST_P(NestedMasksTest, KeepsEachLayerNearlyAsOftenAsItsRateSays) {
@@ -121,10 +126,19 @@ TEST(NestedPlanTest, KeepsOneLayerInABlockHoweverHighTheTarget) {
   EXPECT_EQ(Kept(MaskPlan(plan, kSeed, 4).Draw(7)), 2);
 }
 
+TEST(NestedPlanTest, KeepsOneLayerInASingleRowHoweverHighTheTarget) {
+  const DropPlan plan = Plan(0.9999, 1, 1);
+  EXPECT_DOUBLE_EQ(plan.planned, 1 - 1.0 / 30);
+  for (int64_t step = 0; step < 100; ++step) {
+    EXPECT_EQ(Kept(MaskPlan(plan, kSeed, 1).Draw(step)[0]), 2);
+  }
+}
+
 TEST(NestedPlanTest, IsTheSameOnEveryMachine) {
   const DropPlan plan = Plan(0.75, 4, 4);
   EXPECT_EQ(PlanHash(plan), 9562031572525320950u);
   EXPECT_EQ(MaskHash(MaskPlan(plan, kSeed, 8).Draw(12345)), 5683706978837963525u);
+  EXPECT_EQ(MaskHash(MaskPlan(Plan(0.75, 1, 1), kSeed, 1).Draw(12345)), 960168936587202468u);
 }
 
 TEST(NestedPlanTest, RefusesATableThatIsNotOfLayers) {
