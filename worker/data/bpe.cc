@@ -260,8 +260,10 @@ void Bpe::Keep(std::string_view word, absl::Span<const TokenId> ids, absl::Span<
   entry.bytes = static_cast<uint8_t>(word.size());
   entry.tokens = static_cast<uint8_t>(ids.size());
   std::memcpy(entry.word, word.data(), word.size());
-  std::copy(ids.begin(), ids.end(), entry.ids);
-  std::copy(ends.begin(), ends.end(), entry.ends);
+  for (size_t i = 0; i < entry.tokens; ++i) {
+    entry.ids[i] = ids[i];
+    entry.ends[i] = static_cast<uint8_t>(ends[i]);
+  }
 }
 
 void Bpe::EncodeAnew(std::string_view word, size_t offset, Output output) const {
