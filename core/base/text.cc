@@ -56,7 +56,7 @@ std::string Shortened(std::string_view text, size_t max_bytes) {
   return std::string(text.substr(0, end)).append(kMark.substr(0, max_bytes));
 }
 
-std::string Shown(std::string_view text) {
+std::string Excerpt(std::string_view text) {
   constexpr size_t kMostBytes = 60;
   return Shortened(ToValidUtf8(text), kMostBytes);
 }

@@ -22,6 +22,6 @@ std::string ToValidUtf8(std::string_view text);
 std::string Shortened(std::string_view text, size_t max_bytes);
 
 // What somebody wrote, as error messages show it: valid UTF-8 of at most 60 bytes.
-std::string Shown(std::string_view text);
+std::string Excerpt(std::string_view text);
 
 }  // namespace dropbp

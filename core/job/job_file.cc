@@ -26,7 +26,7 @@ std::string KindOf(const YAML::Node& node) {
     case YAML::NodeType::Map:
       return "a mapping";
     case YAML::NodeType::Scalar:
-      return absl::StrCat("\"", Shown(node.Scalar()), "\"");
+      return absl::StrCat("\"", Excerpt(node.Scalar()), "\"");
     default:
       return "nothing";
   }
@@ -112,7 +112,7 @@ void Reader::Section(const YAML::Node& map, const std::string& prefix) {
               absl::StrCat("found ", KindOf(key), " as a key"));
       continue;
     }
-    const std::string name = Shown(key.Scalar());
+    const std::string name = Excerpt(key.Scalar());
     const std::string path = prefix.empty() ? name : absl::StrCat(prefix, ".", name);
     const auto [first, is_new] = lines.emplace(name, line_);
     if (is_new) {
@@ -238,8 +238,9 @@ absl::StatusOr<JobFile> ParseJobFile(std::string_view yaml, std::string_view sou
 absl::Status SetJobField(std::string_view assignment, JobFile& job) {
   const size_t equals = assignment.find('=');
   if (equals == std::string_view::npos || equals == 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "found \"", Shown(assignment), "\", legal is field=value, for example training.steps=20"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("found \"", Excerpt(assignment),
+                     "\", legal is field=value, for example training.steps=20"));
   }
   const std::string path(assignment.substr(0, equals));
   const std::string value(assignment.substr(equals + 1));
@@ -256,7 +257,7 @@ absl::Status SetJobField(std::string_view assignment, JobFile& job) {
   } else if (const JobField* pairs = PairsFieldOf(path); pairs != nullptr) {
     violation = SetEntry(*pairs, path.substr(pairs->path.size() + 1), value, job.spec);
   } else if (const JobField* field = FindJobField(path); field == nullptr) {
-    violation = {Shown(path), DescribeUnknown(path)};
+    violation = {Excerpt(path), DescribeUnknown(path)};
   } else if (IsList(*field)) {
     violation = SetFromList(*field, absl::StrSplit(value, ','), job.spec);
   } else {

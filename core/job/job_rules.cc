@@ -31,7 +31,7 @@ constexpr size_t kMaxPrompts = 16;
 constexpr size_t kMaxPromptBytes = 4096;
 constexpr int64_t kMaxAnswerTokens = 16384;  // other ranks wait while rank 0 writes them
 
-std::string Quoted(std::string_view text) { return absl::StrCat("\"", Shown(text), "\""); }
+std::string Quoted(std::string_view text) { return absl::StrCat("\"", Excerpt(text), "\""); }
 
 bool InRange(const JobField& field, double value) {
   // Written so that NaN is out of every range.

@@ -72,7 +72,7 @@ std::optional<FieldViolation> SetFromText(const JobField& field, std::string_vie
   const bool fits =
       std::visit([&](auto access) { return Assign(text, access(changed)); }, field.access);
   if (!fits) {
-    return WrongValue(field, absl::StrCat("\"", Shown(text), "\""));
+    return WrongValue(field, absl::StrCat("\"", Excerpt(text), "\""));
   }
   return Keep(field, std::move(changed), spec);
 }
@@ -98,7 +98,7 @@ std::optional<FieldViolation> SetEntry(const JobField& field, std::string_view k
     fits = ParseNumber(text, (*numbers)(changed)[name]);
   }
   if (!fits) {
-    return WrongValue(field, absl::StrCat("\"", Shown(text), "\""));
+    return WrongValue(field, absl::StrCat("\"", Excerpt(text), "\""));
   }
   return Keep(field, std::move(changed), spec);
 }

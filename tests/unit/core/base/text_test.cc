@@ -25,8 +25,8 @@ TEST(ToValidUtf8Test, ReplacesEachBadByte) {
   EXPECT_EQ(ToValidUtf8("x\xe2\x82"), "x??");          // cut off
 }
 
-TEST(ShownTest, IsShortAndValid) {
-  EXPECT_EQ(Shown(std::string(70, 'a') + "\xff"), std::string(57, 'a') + "...");
+TEST(ExcerptTest, IsShortAndValid) {
+  EXPECT_EQ(Excerpt(std::string(70, 'a') + "\xff"), std::string(57, 'a') + "...");
 }
 
 TEST(ShortenedTest, KeepsWhatFits) { EXPECT_EQ(Shortened("abcde", 5), "abcde"); }
