@@ -6,15 +6,15 @@
 #     DROPBP_LIBTORCH.
 #   glibc, libstdc++, libgcc: they belong to the machine's loader. A newer machine's own are always good enough, and
 #     an older copy beside LibTorch, which loads the machine's, would break it.
-foreach(program dropbp dropbp-coordinator dropbp-worker dropbp-trainer)
+foreach(program dropbp dropbp-coordinator dropbp-worker dropbp-trainer dropbp-parquet)
   if(NOT TARGET ${program})
-    continue()  # dropbp-trainer, where DROPBP_BUILD_TRAINER is off
+    continue()  # switched off by DROPBP_BUILD_TRAINER or DROPBP_PARQUET
   endif()
   set_target_properties(${program} PROPERTIES INSTALL_RPATH "$ORIGIN/../lib")
   # RPATH rather than RUNPATH: it also holds for the libraries that our libraries need.
   target_link_options(${program} PRIVATE -Wl,--disable-new-dtags)
   set(folder bin)
-  if(program STREQUAL dropbp-trainer)
+  if(program MATCHES "-(trainer|parquet)$")  # started by others of ours
     set(folder libexec)
   endif()
   install(TARGETS ${program} RUNTIME_DEPENDENCY_SET dropbp_dependencies RUNTIME DESTINATION ${folder})

@@ -64,7 +64,8 @@ void AddDataset(std::vector<JobField>& fields) {
             "SHA-256 of the uploaded file; the client fills it in from dataset.file."),
        Choice("dataset.file_type", TEXT(dataset.file_type), {"detect", "jsonl", "json", "csv"},
               "What kind of file it is: a record a line, one list of records, or CSV; detect: "
-              "csv where the file's name ends so, else by its first character."),
+              "csv where the file's name ends so, else by its first character. Parquet is known by "
+              "itself, whatever this says."),
        Choice("dataset.format", TEXT(dataset.format),
               {"auto", "messages", "conversations", "alpaca", "prompt_completion", "text"},
               "How a record becomes what the model learns; auto: by the keys of the first record."),

@@ -92,6 +92,26 @@ def datasets():
     yield "csv", b"\3prompt,completion\r\n\"a \"\"quoted\"\"\nline\",b\r\nc,\"\"\r\n"
 
 
+def parquets():
+    import pyarrow
+    import pyarrow.parquet
+
+    message = pyarrow.struct([("role", pyarrow.string()), ("content", pyarrow.string())])
+    tables = {
+        "dialogues": {"messages": pyarrow.array([[{"role": "user", "content": "a"}, {"role": "assistant"}], [], None] * 3,
+                                                pyarrow.list_(message))},
+        "values": {"text": pyarrow.array(["a", None, "\u00e9"]), "word": pyarrow.array(["b", "b", None]).dictionary_encode(),
+                   "whole": pyarrow.array([1, -2, None]), "real": pyarrow.array([0.5, float("nan"), None]),
+                   "yes": pyarrow.array([True, False, None]), "when": pyarrow.array([1, 2, 3], pyarrow.timestamp("us"))}}
+    for name, columns in tables.items():
+        for compression in ("none", "snappy", "zstd"):
+            for store_schema in (True, False):
+                out = pyarrow.BufferOutputStream()
+                pyarrow.parquet.write_table(pyarrow.table(columns), out, compression=compression, row_group_size=4,
+                                            store_schema=store_schema, data_page_version="2.0" if store_schema else "1.0")
+                yield f"{name}-{compression}-{store_schema}", out.getvalue().to_pybytes()
+
+
 def safetensors():
     header = json.dumps({"__metadata__": {"format": "pt"}, "a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
                          "b": {"dtype": "U8", "shape": [], "data_offsets": [8, 9]}}).encode()
@@ -121,7 +141,7 @@ def templates(folder):
 
 def main():
     templates_dir, out = sys.argv[1:]
-    corpora = {"fuzz_tokenizer_json": tokenizer_jsons(), "fuzz_sentence_piece": sentence_pieces(), "fuzz_dataset": datasets(),
+    corpora = {"fuzz_tokenizer_json": tokenizer_jsons(), "fuzz_sentence_piece": sentence_pieces(), "fuzz_dataset": datasets(), "fuzz_parquet": parquets(),
                "fuzz_safetensors": safetensors(), "fuzz_safetensors_index": indexes(), "fuzz_chat_template": templates(templates_dir),
                "fuzz_checkpoint_manifest": manifests()}
     for target, seeds in corpora.items():

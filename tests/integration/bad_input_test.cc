@@ -104,6 +104,7 @@ std::vector<BadInput> BadDataSets() {
       BadData("not-an-object", good + "[1, 2]\n", {"dataset", "9"}),
       BadData("not-utf8", good + "{\"prompt\": \"\xff\xfe\", \"completion\": \"b\"}\n",
               {"dataset", "9", "UTF-8"}),
+      BadData("broken-parquet", "PAR1 and no more", {"dataset", "cannot be read as Parquet"}),
       BadData("missing-key", good + "{\"prompt\": \"a\"}\n", {"dataset", "9", "completion"}),
       BadData("number-for-text", good + "{\"prompt\": \"a\", \"completion\": 7}\n",
               {"dataset", "9", "completion"}),

@@ -59,10 +59,10 @@ def context():
 
 
 def cpu_environment(folder):
-    """What `install_pinned torch nvidia-cuda-cupti nvidia-cuda-runtime` leaves of build/env: CUDA's own folder, no NCCL."""
+    """What `install_pinned torch pyarrow nvidia-cuda-cupti nvidia-cuda-runtime` leaves of build/env: CUDA's own folder, no NCCL."""
     packages = folder / "lib" / SITE_PACKAGES.parent.name / "site-packages"
     (packages / "nvidia").mkdir(parents=True)
-    for name in ("torch", "google", "nvidia/cu13"):
+    for name in ("torch", "pyarrow", "google", "nvidia/cu13"):
         (packages / name).symlink_to(SITE_PACKAGES.resolve() / name)
     return folder
 

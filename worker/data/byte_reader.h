@@ -15,6 +15,11 @@ class ByteReader {
  public:
   // The file's first bytes, without a BOM, come next. INVALID_ARGUMENT if it is not a regular file.
   static absl::StatusOr<ByteReader> Open(const std::string& path);
+  // What a program writes into a pipe; `path` is the file that it is about. Takes over
+  // `descriptor`.
+  static ByteReader OfPipe(const std::string& path, int descriptor) {
+    return ByteReader(path, fdopen(descriptor, "r"));
+  }
 
   // The next byte; -1 at the end of the file or where it cannot be read, see Finish.
   int Next() {

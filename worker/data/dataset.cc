@@ -26,8 +26,9 @@ constexpr size_t kShownRenderingBytes = 2000;
 absl::StatusOr<RecordFormat> ForEachRecord(
     const std::string& path, const DatasetSpec& spec,
     const std::function<absl::Status(const Record&, int64_t line)>& take) {
-  ASSIGN_OR_RETURN(const auto source, RecordSource::Open(path, spec.file_type));
-  LineErrors errors(path);
+  ASSIGN_OR_RETURN(const auto source,
+                   RecordSource::Open(path, spec.file_type, RecordParser::Keys(spec.fields)));
+  LineErrors errors(path, source->unit());
   std::optional<RecordParser> parser;
   bool any_record = false;
   const auto take_item = [&](const RecordSource::Item& item) -> absl::Status {

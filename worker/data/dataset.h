@@ -17,7 +17,7 @@ namespace dropbp::data {
 struct Sample {
   std::vector<TokenId> ids;
   std::vector<bool> supervised;
-  int64_t line = 0;  // line of the data file, from 1
+  int64_t line = 0;  // line of the data file, or row of a Parquet file, from 1
 
   int64_t SupervisedTokens() const;
 };
@@ -47,11 +47,12 @@ struct TokenizedDataset {
 };
 
 // Reads, renders, tokenises and masks a whole file. Deterministic. Every bad line is reported (at
-// most 20, then a count) as "<path>:<line>: ..."; a file with no supervised token at all is
-// INVALID_ARGUMENT that shows the first line's rendering. Prompt/completion and Alpaca records are
-// rendered through the model's chat template as one user turn and one assistant turn where the
-// model has a template, else as prompt + completion + eos; texts as text + eos.
-// A file that is named by spec.artifact is tokenised once, see Note [Token cache].
+// most 20, then a count) as "<path>:<line>: ...", with Parquet "<path>: row <row>: ..."; a file
+// with no supervised token at all is INVALID_ARGUMENT that shows the first line's rendering.
+// Prompt/completion and Alpaca records are rendered through the model's chat template as one user
+// turn and one assistant turn where the model has a template, else as prompt + completion + eos;
+// texts as text + eos. A file that is named by spec.artifact is tokenised once, see Note [Token
+// cache].
 absl::StatusOr<TokenizedDataset> LoadDataset(const std::string& path, const DatasetSpec& spec,
                                              const std::string& model_dir);
 

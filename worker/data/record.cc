@@ -110,6 +110,15 @@ absl::StatusOr<RecordParser> RecordParser::For(const std::string& format, Names 
   return parser;
 }
 
+std::vector<std::string> RecordParser::Keys(const Names& names) {
+  const RecordParser parser(RecordFormat::kMessages, names);
+  std::vector<std::string> keys;
+  for (const char* key : {"messages", "tools", "conversations", "system", "instruction", "input",
+                          "output", "prompt", "completion", "text"})
+    keys.push_back(parser.Name(key));
+  return keys;
+}
+
 std::string RecordParser::Name(const std::string& key) const {
   const auto name = names_.find(key);
   return name == names_.end() ? key : name->second;

@@ -42,6 +42,9 @@ class RecordParser {
   static absl::StatusOr<RecordParser> For(const std::string& format, Names names,
                                           const nlohmann::ordered_json& first);
 
+  // The keys of a record that have a meaning in any format, as a file names them.
+  static std::vector<std::string> Keys(const Names& names);
+
   RecordFormat format() const { return format_; }
 
   // INVALID_ARGUMENT names the key, what was found and what is legal. Keys that have no meaning

@@ -16,7 +16,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr hf::JsonLimits kRecordLimits = {.max_depth = 64, .max_values = 1'000'000};
+constexpr hf::JsonLimits kRecordLimits = {.max_depth = 64, .max_values = kMaxRecordValues};
 
 bool IsSpace(int byte) { return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n'; }
 
@@ -177,7 +177,7 @@ std::optional<std::string> KindOfBinary(std::string_view beginning) {
   const auto begins_with = [&](std::string_view magic) {
     return beginning.substr(0, magic.size()) == magic;
   };
-  if (begins_with("PAR1")) return "a Parquet file";
+  if (begins_with("PARE")) return "an encrypted Parquet file";
   if (begins_with("\x1f\x8b")) return "compressed by gzip";
   if (begins_with("\x28\xb5\x2f\xfd")) return "compressed by Zstandard";
   if (begins_with("PK\x03\x04")) return "a ZIP archive";
@@ -210,12 +210,13 @@ std::unique_ptr<RecordSource> JsonListSource(ByteReader reader) {
   return std::make_unique<JsonList>(std::move(reader));
 }
 
-absl::StatusOr<std::unique_ptr<RecordSource>> RecordSource::Open(const std::string& path,
-                                                                 const std::string& file_type) {
+absl::StatusOr<std::unique_ptr<RecordSource>> RecordSource::Open(
+    const std::string& path, const std::string& file_type, const std::vector<std::string>& keys) {
   ASSIGN_OR_RETURN(const std::string beginning, Beginning(path));
+  if (beginning.substr(0, 4) == "PAR1") return ParquetSource(path, keys);
   if (const auto kind = KindOfBinary(beginning); kind.has_value()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(path, " is ", *kind, "; legal are JSON Lines, a JSON list and CSV"));
+        absl::StrCat(path, " is ", *kind, "; legal are JSON Lines, a JSON list, CSV and Parquet"));
   }
   ASSIGN_OR_RETURN(ByteReader reader, ByteReader::Open(path));
   const bool is_csv = file_type == "csv" || (file_type == "detect" && absl::EndsWith(path, ".csv"));

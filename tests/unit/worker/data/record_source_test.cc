@@ -85,8 +85,8 @@ TEST(CsvTest, RefusesQuotesThatAreNotClosedOrStandInTheMiddle) {
 }
 
 TEST(RecordSourceTest, KnowsFilesThatItCannotRead) {
-  EXPECT_THAT(Records("PAR1xxxx"),
-              ElementsAre(HasSubstr("is a Parquet file; legal are JSON Lines")));
+  EXPECT_THAT(Records("PARExxxx"),
+              ElementsAre(HasSubstr("is an encrypted Parquet file; legal are JSON Lines")));
   EXPECT_THAT(Records("\x1f\x8b\x08"), ElementsAre(HasSubstr("is compressed by gzip")));
 }
 
