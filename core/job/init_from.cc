@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/check.h"
 #include "core/base/text.h"
@@ -38,10 +39,24 @@ FieldViolation Mismatch(std::string_view field, const std::string& found, const 
                         const JobSpec& spec) {
   return {std::string(field),
           absl::StrCat("found ", Shown(found), ", legal is ", Shown(legal), " as in job '",
-                       spec.init_from, "', which init_from names")};
+                       ParseInitFrom(spec.init_from)->job_id, "', which init_from names")};
 }
 
 }  // namespace
+
+std::optional<InitFrom> ParseInitFrom(std::string_view text) {
+  const size_t at = text.find('@');
+  InitFrom from{.job_id = std::string(text.substr(0, at)), .checkpoint = {}};
+  if (!IsLegalJobId(from.job_id)) return std::nullopt;
+  if (at == std::string_view::npos) return from;
+  from.checkpoint = text.substr(at + 1);
+  if (from.checkpoint == kBestCheckpoint || from.checkpoint == kLatestCheckpoint) return from;
+  int64_t step = 0;
+  // One step has one name.
+  const bool legal = absl::SimpleAtoi(from.checkpoint, &step) && step >= 1 &&
+                     from.checkpoint == absl::StrCat(step);
+  return legal ? std::optional(from) : std::nullopt;
+}
 
 std::vector<FieldViolation> CheckInitFrom(const JobSpec& spec, const JobSpec& earlier) {
   std::vector<FieldViolation> violations;

@@ -54,7 +54,9 @@ void AddJob(std::vector<JobField>& fields) {
              "Higher is scheduled first; equal priorities run in order of creation."),
        Free("labels", PAIRS(labels), "Free key-value pairs for finding jobs again, at most 32."),
        Free("init_from", TEXT(init_from),
-            "Id of an earlier job with the same method whose result training begins from.")});
+            "What training begins from: JOB, the result of an earlier job with the same method, or "
+            "one "
+            "of its checkpoints: JOB@STEP, JOB@best or JOB@latest.")});
 }
 
 void AddDataset(std::vector<JobField>& fields) {

@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "core/base/text.h"
+#include "core/job/init_from.h"
 #include "core/job/job_fields.h"
 #include "core/job/job_values.h"
 #include "core/job/lora_targets.h"
@@ -101,6 +102,11 @@ void CheckNames(const JobSpec& spec, std::vector<FieldViolation>& out) {
   if (!IsSha256(spec.dataset.artifact)) {
     out.push_back(Violation("dataset.artifact", Quoted(spec.dataset.artifact),
                             "the SHA-256 of an uploaded file: 64 lower-case hexadecimal digits"));
+  }
+  if (!spec.init_from.empty() && !ParseInitFrom(spec.init_from)) {
+    out.push_back(Violation("init_from", Quoted(spec.init_from),
+                            "the id of a job, alone or followed by @ and what names one of its "
+                            "checkpoints: a number of steps, best or latest"));
   }
 }
 

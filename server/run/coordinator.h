@@ -133,8 +133,19 @@ class Coordinator {
   // coordinator_jobs.cc
   v1::Job Decorated(const LiveRun& live) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckUploaded(std::string_view field, const std::string& sha256) const;
-  // INVALID_ARGUMENT (reason INVALID_JOB) if there is no result to begin from as the spec says.
-  absl::Status CheckInit(const JobSpec& spec) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // coordinator_init.cc
+  // INVALID_ARGUMENT (reason INVALID_JOB) if there is nothing to begin from as the spec says. The
+  // checkpoint to begin from, if it names one: then it names it by its step from here on.
+  absl::StatusOr<std::optional<v1::Checkpoint>> ResolveInit(JobSpec& spec)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status CheckResult(const JobSpec& spec, const v1::Job& earlier) const;
+  absl::StatusOr<v1::Checkpoint> FindInitCheckpoint(const JobSpec& spec, const v1::Job& earlier,
+                                                    const std::string& name)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The result or checkpoint that the job begins from; empty if there is none.
+  absl::StatusOr<google::protobuf::RepeatedPtrField<v1::Artifact>> InitFiles(const LiveRun& live)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // coordinator_checkpoints.cc
   absl::Status OnRankCheckpoint(KnownWorker& worker, const v1::RankCheckpoint& frame)
@@ -150,6 +161,11 @@ class Coordinator {
   // Completes a checkpoint of which all parts are stored.
   absl::Status Complete(LiveRun& live, int64_t step, const std::vector<CheckpointPartOf>& parts)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Complete ones that are kept, newest first, the best one marked.
+  absl::StatusOr<std::vector<v1::Checkpoint>> CheckpointsOf(const v1::Job& job)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether all its files are there.
+  bool IsStored(const v1::Checkpoint& checkpoint) const;
   // The newest complete checkpoint whose files are all there; nothing if there is none.
   absl::StatusOr<std::optional<v1::Checkpoint>> NewestCheckpoint(const std::string& job_id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -245,10 +261,7 @@ class Coordinator {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Place(LiveRun& live, const std::vector<RankSlot>& slots)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The result that the job begins from; empty if there is none.
   absl::StatusOr<v1::SessionResponse> PrepareOrder(const LiveRun& live)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::StatusOr<google::protobuf::RepeatedPtrField<v1::Artifact>> InitFiles(const LiveRun& live)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // `order` says what the attempt begins with; the rest is filled in.
   void SendStart(const LiveRun& live, v1::StartRanks order) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -113,18 +113,20 @@ absl::Status Coordinator::Complete(LiveRun& live, int64_t step,
   return Apply(live, CheckpointCompleted{std::move(checkpoint)});
 }
 
-absl::StatusOr<std::optional<v1::Checkpoint>> Coordinator::NewestCheckpoint(
-    const std::string& job_id) {
+bool Coordinator::IsStored(const v1::Checkpoint& checkpoint) const {
   const auto is_there = [this](const v1::Artifact& file) {
     const absl::StatusOr<int64_t> size = artifacts_.SizeOf(file.sha256());
     return size.ok() && *size == file.size_bytes();
   };
+  return is_there(checkpoint.manifest()) &&
+         std::all_of(checkpoint.parts().begin(), checkpoint.parts().end(), is_there);
+}
+
+absl::StatusOr<std::optional<v1::Checkpoint>> Coordinator::NewestCheckpoint(
+    const std::string& job_id) {
   ASSIGN_OR_RETURN(std::vector<v1::Checkpoint> checkpoints, store_->Checkpoints(job_id));
   for (v1::Checkpoint& checkpoint : checkpoints) {
-    if (is_there(checkpoint.manifest()) &&
-        std::all_of(checkpoint.parts().begin(), checkpoint.parts().end(), is_there)) {
-      return std::optional<v1::Checkpoint>(std::move(checkpoint));
-    }
+    if (IsStored(checkpoint)) return std::optional<v1::Checkpoint>(std::move(checkpoint));
     spdlog::error("job {}: files of the checkpoint after {} steps are missing", job_id,
                   checkpoint.step());
   }
@@ -148,7 +150,11 @@ absl::StatusOr<std::vector<v1::Checkpoint>> Coordinator::ListCheckpoints(
     const std::string& job_id) {
   absl::MutexLock lock(&mutex_);
   ASSIGN_OR_RETURN(const v1::Job job, store_->Get(job_id));
-  ASSIGN_OR_RETURN(std::vector<v1::Checkpoint> checkpoints, store_->Checkpoints(job_id));
+  return CheckpointsOf(job);
+}
+
+absl::StatusOr<std::vector<v1::Checkpoint>> Coordinator::CheckpointsOf(const v1::Job& job) {
+  ASSIGN_OR_RETURN(std::vector<v1::Checkpoint> checkpoints, store_->Checkpoints(job.job_id()));
   for (v1::Checkpoint& checkpoint : checkpoints)
     checkpoint.set_best(checkpoint.step() == job.progress().best_evaluation().step());
   return checkpoints;

@@ -119,14 +119,17 @@ void Coordinator::PumpMasks(LiveRun& live) {
 }
 
 void Coordinator::RemoveEnded() {
+  bool let_go = false;  // of a checkpoint that it began from
   for (auto it = runs_.begin(); it != runs_.end();) {
     if (!IsTerminal(it->second.run.state())) {
       ++it;
       continue;
     }
     for (const auto& watcher : it->second.watchers) watcher->OnEnd(absl::OkStatus());
+    let_go |= !it->second.run.spec.init_from.empty();
     it = runs_.erase(it);
   }
+  if (let_go) DeleteUnused();
 }
 
 }  // namespace dropbp::server

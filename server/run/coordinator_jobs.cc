@@ -11,7 +11,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/files.h"
-#include "core/job/init_from.h"
 #include "core/job/job_fields.h"
 #include "proto/support/grpc_status.h"
 #include "proto/support/job_spec_proto.h"
@@ -72,49 +71,29 @@ absl::Status Coordinator::CheckUploaded(std::string_view field, const std::strin
   return WithReason(std::move(status), "DATASET_NOT_FOUND");
 }
 
-absl::Status Coordinator::CheckInit(const JobSpec& spec) {
-  if (spec.init_from.empty()) return absl::OkStatus();
-  const absl::StatusOr<v1::Job> earlier = store_->Get(spec.init_from);
-  const auto refuse = [&](const std::string& found) {
-    const FieldViolation violation{"init_from",
-                                   absl::StrCat("found '", spec.init_from, "', ", found,
-                                                "; legal is the id of a job that has SUCCEEDED")};
-    return InvalidFields({&violation, 1});
-  };
-  if (absl::IsNotFound(earlier.status())) return refuse("which is no job");
-  RETURN_IF_ERROR(earlier.status());
-  if (earlier->state() != v1::Job::SUCCEEDED)
-    return refuse(absl::StrCat("which is ", v1::Job::State_Name(earlier->state())));
-  for (const v1::Artifact& file : earlier->artifacts()) {
-    if (!artifacts_.Has(file.sha256()))
-      return refuse(absl::StrCat("whose ", file.name(), " is not stored any more"));
-  }
-  const auto violations = CheckInitFrom(spec, JobSpecFromProto(earlier->spec()));
-  return violations.empty() ? absl::OkStatus() : InvalidFields(violations);
-}
-
 absl::StatusOr<v1::Job> Coordinator::CreateJob(const v1::CreateJobRequest& request) {
-  const JobSpec spec = JobSpecFromProto(request.spec());
+  JobSpec spec = JobSpecFromProto(request.spec());
   if (const auto violations = ViolationsOf(request, spec); !violations.empty()) {
     return InvalidFields(violations);
   }
   NewJob created{
       .job = {}, .request_id = request.request_id(), .content_hash = ContentHash(request)};
   created.job.set_job_id(request.job_id().empty() ? RandomJobId() : request.job_id());
-  *created.job.mutable_spec() = JobSpecToProto(spec);
   created.job.set_state(v1::Job::QUEUED);
   *created.job.mutable_create_time() = ToProto(clock_.Now());
 
   absl::MutexLock lock(&mutex_);
   if (request.validate_only()) {
-    RETURN_IF_ERROR(CheckInit(spec));
+    RETURN_IF_ERROR(ResolveInit(spec).status());
+    *created.job.mutable_spec() = JobSpecToProto(spec);
     return created.job;
   }
   if (!created.request_id.empty()) {
     absl::StatusOr<v1::Job> answer = store_->FindAnswer(created.request_id, created.content_hash);
     if (!absl::IsNotFound(answer.status())) return answer;
   }
-  RETURN_IF_ERROR(CheckInit(spec));
+  ASSIGN_OR_RETURN(created.init_checkpoint, ResolveInit(spec));
+  *created.job.mutable_spec() = JobSpecToProto(spec);
   RETURN_IF_ERROR(CheckUploaded("dataset.artifact", spec.dataset.artifact));
   if (const std::string& held_out = spec.dataset.validation_artifact; !held_out.empty())
     RETURN_IF_ERROR(CheckUploaded("dataset.validation_artifact", held_out));

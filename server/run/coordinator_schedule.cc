@@ -66,14 +66,6 @@ absl::StatusOr<v1::SessionResponse> Coordinator::PrepareOrder(const LiveRun& liv
   return frame;
 }
 
-absl::StatusOr<google::protobuf::RepeatedPtrField<v1::Artifact>> Coordinator::InitFiles(
-    const LiveRun& live) {
-  const std::string& earlier = live.run.spec.init_from;
-  if (earlier.empty()) return google::protobuf::RepeatedPtrField<v1::Artifact>();
-  ASSIGN_OR_RETURN(const v1::Job job, store_->Get(earlier));
-  return job.artifacts();
-}
-
 absl::Status Coordinator::Place(LiveRun& live, const std::vector<RankSlot>& slots) {
   ASSIGN_OR_RETURN(JobPlanner planner,
                    JobPlanner::Make(live.run.spec, *live.run.shape, live.run.job.dataset_report(),

@@ -110,6 +110,7 @@ absl::StatusOr<v1::Job> JobStore::CreateInTransaction(const NewJob& created) {
   const std::string bytes = job.SerializeAsString();
   RETURN_IF_ERROR(db_->Run("UPDATE jobs SET job = ? WHERE job_id = ?",
                            {Blob{bytes}, std::string_view(job_id)}));
+  if (created.init_checkpoint) RETURN_IF_ERROR(AddInitCheckpoint(job_id, *created.init_checkpoint));
   if (!created.request_id.empty()) {
     RETURN_IF_ERROR(db_->Run("INSERT INTO requests VALUES (?, ?, ?)",
                              {std::string_view(created.request_id),
@@ -174,6 +175,8 @@ absl::Status JobStore::ApplyInTransaction(JobChange& change) {
         db_->Run("INSERT OR REPLACE INTO step_history VALUES (?, ?, ?)",
                  {std::string_view(job_id), step.step(), Blob{step.SerializeAsString()}}));
   }
+  if (IsTerminal(static_cast<JobState>(change.job.state())))
+    RETURN_IF_ERROR(DropInitCheckpoint(job_id));
   // Last: all that comes with it is of the attempt before.
   return change.resume_step ? BeginAttempt(job_id, *change.resume_step) : absl::OkStatus();
 }

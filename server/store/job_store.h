@@ -73,6 +73,8 @@ struct NewJob {
   v1::Job job;
   std::string request_id;    // empty: the call is not idempotent
   std::string content_hash;  // of the request
+  // Of another job, what this one begins from: its files stay until this job has ended.
+  std::optional<v1::Checkpoint> init_checkpoint = {};
 };
 
 struct JobQuery {
@@ -130,6 +132,9 @@ class JobStore {
   // Parts of a checkpoint that is not complete, by rank.
   absl::StatusOr<std::vector<CheckpointPartOf>> CheckpointParts(const std::string& job_id,
                                                                 int64_t step);
+  // The checkpoint of another job that this one, which has not ended, begins from; nothing if there
+  // is none.
+  absl::StatusOr<std::optional<v1::Checkpoint>> InitCheckpoint(const std::string& job_id);
   // Files that no checkpoint uses any more. They are named until ForgetUnused(), so that a crash
   // before they are deleted leaves none behind.
   absl::StatusOr<std::vector<std::string>> UnusedArtifacts();
@@ -156,8 +161,11 @@ class JobStore {
   absl::Status BeginAttempt(const std::string& job_id, int64_t resume_step);
   absl::Status AddCheckpointPart(const std::string& job_id, const CheckpointPartOf& part);
   absl::Status AddCheckpoint(const JobChange& change);
+  absl::Status AddInitCheckpoint(const std::string& job_id, const v1::Checkpoint& checkpoint);
+  absl::Status DropInitCheckpoint(const std::string& job_id);
+  absl::Status AddUses(const v1::Checkpoint& checkpoint, const std::string& job_id, int64_t step);
   absl::Status AddUse(const std::string& sha256, const std::string& job_id, int64_t step);
-  // Files of checkpoints that are neither complete nor to come are no longer used.
+  // Files of checkpoints that are neither complete nor to come nor begun from are no longer used.
   absl::Status DropUses(const std::string& job_id);
 
   absl::Status LoadGang(StoredJob& stored);

@@ -101,6 +101,12 @@ CREATE TABLE evaluations (       -- each as the newest attempt that made it did
   PRIMARY KEY (job_id, step)
 ) WITHOUT ROWID;
 )sql",
+    R"sql(
+CREATE TABLE init_checkpoints (  -- of other jobs, what jobs that have not ended begin from
+  job_id TEXT PRIMARY KEY REFERENCES jobs (job_id),
+  checkpoint BLOB NOT NULL       -- dropbp.v1.Checkpoint; its files are in artifact_uses, step 0
+) WITHOUT ROWID;
+)sql",
 };
 
 absl::StatusOr<int64_t> ReadVersion(Database& db) {

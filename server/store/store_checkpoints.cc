@@ -6,6 +6,9 @@
 namespace dropbp::server {
 namespace {
 
+// In artifact_uses: what a job begins from. Its own checkpoints have steps from 1 on.
+constexpr int64_t kInitStep = 0;
+
 absl::Status Unreadable(const std::string& job_id) {
   return absl::DataLossError(
       absl::StrCat("job store: a checkpoint of job '", job_id, "' cannot be read"));
@@ -26,6 +29,38 @@ absl::Status JobStore::BeginAttempt(const std::string& job_id, int64_t resume_st
   return DropUses(job_id);
 }
 
+absl::Status JobStore::AddUses(const v1::Checkpoint& checkpoint, const std::string& job_id,
+                               int64_t step) {
+  RETURN_IF_ERROR(AddUse(checkpoint.manifest().sha256(), job_id, step));
+  for (const v1::Artifact& part : checkpoint.parts()) {
+    RETURN_IF_ERROR(AddUse(part.sha256(), job_id, step));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status JobStore::AddInitCheckpoint(const std::string& job_id,
+                                         const v1::Checkpoint& checkpoint) {
+  RETURN_IF_ERROR(db_->Run("INSERT INTO init_checkpoints VALUES (?, ?)",
+                           {std::string_view(job_id), Blob{checkpoint.SerializeAsString()}}));
+  return AddUses(checkpoint, job_id, kInitStep);
+}
+
+absl::Status JobStore::DropInitCheckpoint(const std::string& job_id) {
+  RETURN_IF_ERROR(
+      db_->Run("DELETE FROM init_checkpoints WHERE job_id = ?", {std::string_view(job_id)}));
+  return DropUses(job_id);
+}
+
+absl::StatusOr<std::optional<v1::Checkpoint>> JobStore::InitCheckpoint(const std::string& job_id) {
+  Rows rows = db_->Query("SELECT checkpoint FROM init_checkpoints WHERE job_id = ?",
+                         {std::string_view(job_id)});
+  std::optional<v1::Checkpoint> checkpoint;
+  if (rows.Next() && !checkpoint.emplace().ParseFromString(rows.Bytes(0)))
+    return Unreadable(job_id);
+  RETURN_IF_ERROR(rows.status());
+  return checkpoint;
+}
+
 absl::Status JobStore::AddUse(const std::string& sha256, const std::string& job_id, int64_t step) {
   RETURN_IF_ERROR(db_->Run("INSERT OR IGNORE INTO artifact_uses VALUES (?, ?, ?)",
                            {std::string_view(sha256), std::string_view(job_id), step}));
@@ -36,7 +71,8 @@ absl::Status JobStore::DropUses(const std::string& job_id) {
   constexpr std::string_view kNoCheckpoint =
       " FROM artifact_uses AS use WHERE job_id = ?1"
       " AND NOT EXISTS (SELECT 1 FROM checkpoints WHERE job_id = ?1 AND step = use.step)"
-      " AND NOT EXISTS (SELECT 1 FROM checkpoint_parts WHERE job_id = ?1 AND step = use.step)";
+      " AND NOT EXISTS (SELECT 1 FROM checkpoint_parts WHERE job_id = ?1 AND step = use.step)"
+      " AND NOT (step = 0 AND EXISTS (SELECT 1 FROM init_checkpoints WHERE job_id = ?1))";
   RETURN_IF_ERROR(db_->Run(absl::StrCat("INSERT OR IGNORE INTO unused_artifacts SELECT sha256",
                                         std::string(kNoCheckpoint)),
                            {std::string_view(job_id)}));
@@ -61,10 +97,7 @@ absl::Status JobStore::AddCheckpoint(const JobChange& change) {
   const int64_t step = checkpoint.step();
   RETURN_IF_ERROR(db_->Run("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?)",
                            {std::string_view(job_id), step, Blob{checkpoint.SerializeAsString()}}));
-  RETURN_IF_ERROR(AddUse(checkpoint.manifest().sha256(), job_id, step));
-  for (const v1::Artifact& part : checkpoint.parts()) {
-    RETURN_IF_ERROR(AddUse(part.sha256(), job_id, step));
-  }
+  RETURN_IF_ERROR(AddUses(checkpoint, job_id, step));
   RETURN_IF_ERROR(db_->Run("DELETE FROM checkpoint_parts WHERE job_id = ? AND step <= ?",
                            {std::string_view(job_id), step}));
   RETURN_IF_ERROR(

@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/checkpoint/manifest.h"
@@ -122,6 +123,7 @@ absl::StatusOr<TrainingState> ReadState(const Tensors& tensors, const Checkpoint
 
 absl::StatusOr<OpenCheckpoint> OpenParts(const std::string& folder,
                                          const CheckpointManifest& manifest) {
+  RETURN_IF_ERROR(VerifyParts(folder, manifest));
   OpenCheckpoint open;
   for (const CheckpointPart& part : manifest.parts) {
     ASSIGN_OR_RETURN(auto file, hf::SafetensorsFile::Open(absl::StrCat(folder, "/", part.file)));
@@ -222,6 +224,17 @@ absl::Status CheckPlaces(const std::string& folder, const std::vector<Place>& pl
       folder, absl::StrCat("it holds ", tensors.size(), " tensors, the job has ", places.size()));
 }
 
+// All or nothing: only if each tensor has its place, and each place its tensor.
+absl::Status Fill(const std::string& folder, const std::vector<Place>& places,
+                  const Tensors& tensors) {
+  RETURN_IF_ERROR(CheckPlaces(folder, places, tensors));
+  const at::NoGradGuard no_grad;
+  for (const auto& [name, to, wanted] : places) {
+    if (wanted) at::Tensor(to).copy_(BorrowTensor(tensors.at(name)));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<TrainingState> LoadCheckpoint(const std::string& folder, const std::string& identity,
@@ -234,17 +247,25 @@ absl::StatusOr<TrainingState> LoadCheckpoint(const std::string& folder, const st
         absl::StrCat("checkpoint ", folder, ": found a job with identity ", manifest.identity,
                      ", this one has ", identity, ": it trains another model, data or way"));
   }
-  RETURN_IF_ERROR(VerifyParts(folder, manifest));
   ASSIGN_OR_RETURN(const OpenCheckpoint open, OpenParts(folder, manifest));
   ASSIGN_OR_RETURN(TrainingState state, JoinStates(folder, open, manifest, rank));
   std::vector<Place> places = PlacesOf(parameters, optimizer);
   AddBestPlaces(parameters, open.tensors, rank, state, places);
-  RETURN_IF_ERROR(CheckPlaces(folder, places, open.tensors));
-  at::NoGradGuard no_grad;
-  for (const auto& [name, to, wanted] : places) {
-    if (wanted) at::Tensor(to).copy_(BorrowTensor(open.tensors.at(name)));
-  }
+  RETURN_IF_ERROR(Fill(folder, places, open.tensors));
   return state;
+}
+
+absl::Status LoadCheckpointValues(const std::string& folder,
+                                  const std::vector<TrainableParameter>& parameters) {
+  ASSIGN_OR_RETURN(const CheckpointManifest manifest, ReadManifest(folder));
+  ASSIGN_OR_RETURN(OpenCheckpoint open, OpenParts(folder, manifest));
+  RETURN_IF_ERROR(JoinStates(folder, open, manifest, /*rank=*/0).status());
+  std::erase_if(open.tensors,
+                [](const auto& tensor) { return !absl::StartsWith(tensor.first, ValueName("")); });
+  std::vector<Place> places;
+  for (const TrainableParameter& parameter : parameters)
+    places.push_back({ValueName(parameter.name), parameter.value});
+  return Fill(folder, places, open.tensors);
 }
 
 }  // namespace dropbp::trainer

@@ -1,4 +1,4 @@
-// Going on from a checkpoint.
+// Going on, or beginning, from a checkpoint.
 #pragma once
 
 #include <string>
@@ -22,5 +22,10 @@ absl::StatusOr<TrainingState> LoadCheckpoint(const std::string& folder, const st
                                              int rank,
                                              const std::vector<TrainableParameter>& parameters,
                                              AdamW& optimizer);
+
+// Reads the parameters alone, from a checkpoint of whatever job trains the same ones. Checked and
+// refused as above, but for the identity.
+absl::Status LoadCheckpointValues(const std::string& folder,
+                                  const std::vector<TrainableParameter>& parameters);
 
 }  // namespace dropbp::trainer

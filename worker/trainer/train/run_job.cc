@@ -5,11 +5,14 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "core/job/init_from.h"
 #include "worker/data/job_data.h"
 #include "worker/data/prompt.h"
+#include "worker/trainer/checkpoint/checkpoint_reader.h"
 #include "worker/trainer/collective/process_group.h"
 #include "worker/trainer/model/adapter_files.h"
 #include "worker/trainer/train/failure.h"
@@ -27,10 +30,18 @@ void UseDeviceAndThreads(const Assignment& assignment) {
   if (!device.is_cpu()) c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
 }
 
-absl::Status LoadResult(const Assignment& assignment, Decoder& model) {
+// What an earlier job trained.
+absl::Status LoadBeginning(const Assignment& assignment, Decoder& model) {
+  const std::string& folder = assignment.init_dir;
+  const std::optional<InitFrom> from = ParseInitFrom(assignment.spec.init_from);
+  if (from && !from->checkpoint.empty()) {
+    RETURN_IF_ERROR(LoadCheckpointValues(folder, model.trainable()));
+    LogLine(absl::StrFormat("begins from the checkpoint of job %s after %s steps", from->job_id,
+                            from->checkpoint));
+    return absl::OkStatus();
+  }
   const bool full = assignment.spec.method == "full";
-  RETURN_IF_ERROR(full ? LoadModelWeights(assignment.init_dir, model)
-                       : LoadAdapter(assignment.init_dir, model));
+  RETURN_IF_ERROR(full ? LoadModelWeights(folder, model) : LoadAdapter(folder, model));
   LogLine(absl::StrFormat("begins from the result of job %s", assignment.spec.init_from));
   return absl::OkStatus();
 }
@@ -42,7 +53,7 @@ absl::StatusOr<std::unique_ptr<Decoder>> LoadModel(const Assignment& assignment)
       Decoder::Load(assignment.model_dir, OptionsFor(assignment.spec, assignment.device)));
   // A checkpoint replaces all of them.
   if (!assignment.init_dir.empty() && assignment.checkpoint_dir.empty())
-    RETURN_IF_ERROR(LoadResult(assignment, *model));
+    RETURN_IF_ERROR(LoadBeginning(assignment, *model));
   return model;
 }
 

@@ -7,6 +7,7 @@ namespace dropbp {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
@@ -23,6 +24,20 @@ std::vector<std::string> Fields(const JobSpec& spec, const JobSpec& earlier) {
   for (const FieldViolation& violation : CheckInitFrom(spec, earlier))
     fields.push_back(violation.field);
   return fields;
+}
+
+TEST(InitFromTest, NamesAResultOrACheckpoint) {
+  EXPECT_EQ(ParseInitFrom("first")->job_id, "first");
+  EXPECT_EQ(ParseInitFrom("first")->checkpoint, "");
+  for (const char* checkpoint : {"1", "4000", "best", "latest"}) {
+    const auto from = ParseInitFrom(std::string("first@") + checkpoint);
+    ASSERT_TRUE(from.has_value()) << checkpoint;
+    EXPECT_EQ(from->job_id, "first");
+    EXPECT_EQ(from->checkpoint, checkpoint);
+  }
+  for (const char* text : {"", "First", "@4", "first@", "first@0", "first@-1", "first@04",
+                           "first@newest", "first@4@5", "first@99999999999999999999"})
+    EXPECT_FALSE(ParseInitFrom(text).has_value()) << text;
 }
 
 TEST(InitFromTest, TheSameJobAgainFits) {
@@ -54,6 +69,8 @@ TEST(InitFromTest, AnotherModelOrMethodIsRefused) {
   EXPECT_EQ(CheckInitFrom(spec, Spec("lora"))[1].description,
             "found ia3, legal is lora or qlora as in job 'first', which init_from names");
   EXPECT_THAT(Fields(Spec("lora"), Spec("full")), ElementsAre("method"));
+  spec.init_from = "first@4";
+  EXPECT_THAT(CheckInitFrom(spec, Spec("lora"))[1].description, HasSubstr("in job 'first', which"));
 }
 
 TEST(InitFromTest, EverythingThatChangesAnAdapterIsNamed) {

@@ -26,6 +26,15 @@ TEST(ValidateJobSpecTest, AcceptsTheDefaultsWithAModelAndData) {
   EXPECT_THAT(ValidateJobSpec(LegalSpec()), IsEmpty());
 }
 
+TEST(ValidateJobSpecTest, InitFromNamesAJobOrACheckpointOfOne) {
+  JobSpec spec = LegalSpec();
+  spec.init_from = "first@best";
+  EXPECT_THAT(ValidateJobSpec(spec), IsEmpty());
+  spec.init_from = "first@step-4";
+  EXPECT_THAT(ValidateJobSpec(spec),
+              ElementsAre(Breaks("init_from", "found \"first@step-4\", legal is the id of a job")));
+}
+
 TEST(ValidateJobSpecTest, ChecksTheSettingsOfEveryMethod) {
   JobSpec spec = LegalSpec();
   spec.lora.use_dora = true;
