@@ -197,6 +197,20 @@ TEST_F(CheckpointsTest, PartsThatComeTooLateAreTurnedDown) {
   EXPECT_THAT(Steps(), ElementsAre(3));
 }
 
+// As a pause leaves it in the evaluation that follows the last step.
+TEST_F(CheckpointsTest, AnAttemptGoesOnFromTheLastStepToTheResult) {
+  TrainAndSave(a_, "job", 1, 0, 10);
+  ASSERT_EQ(Get("job").progress().step(), Get("job").progress().total_steps());
+  CrashGang(1);
+  EXPECT_EQ(a_.Starts().back().checkpoint().step(), 10);
+  for (const int rank : {0, 1}) ASSERT_TRUE(a_.Ready(*coordinator_, "job", 2, rank).ok());
+  EXPECT_EQ(State("job"), v1::Job::RUNNING);
+  for (const int rank : {1, 0}) ASSERT_TRUE(a_.Finished(*coordinator_, "job", 2, rank).ok());
+  for (const int rank : {0, 1}) ASSERT_TRUE(a_.Exited(*coordinator_, "job", 2, rank, 0, 0).ok());
+  EXPECT_EQ(State("job"), v1::Job::SUCCEEDED);
+  EXPECT_EQ(Get("job").progress().step(), 10);
+}
+
 TEST_F(CheckpointsTest, AFailureIsToldAndEndsNothing) {
   v1::SessionRequest frame;
   frame.mutable_rank_checkpoint()->set_job_id("job");

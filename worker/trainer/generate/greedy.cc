@@ -43,10 +43,11 @@ at::Tensor NextTokens(Decoder& decoder, const at::Tensor& hidden) {
 }  // namespace
 
 std::vector<std::vector<data::TokenId>> GenerateGreedily(
-    Decoder& decoder, const std::vector<std::vector<data::TokenId>>& prompts, int64_t max_tokens) {
+    Decoder& decoder, const std::vector<std::vector<data::TokenId>>& prompts, int64_t max_tokens,
+    const std::function<bool()>& stopped) {
   at::NoGradGuard no_grad;
   std::vector<std::vector<data::TokenId>> answers(prompts.size());
-  if (prompts.empty() || max_tokens < 1) return answers;
+  if (prompts.empty() || max_tokens < 1 || stopped()) return answers;
   const PaddedPrompts padded = PadLeft(prompts);
   const auto cache = decoder.NewCache(padded.padding, padded.ids.size(1) + max_tokens);
   std::vector<bool> done(prompts.size(), false);
@@ -58,8 +59,8 @@ std::vector<std::vector<data::TokenId>> GenerateGreedily(
       answers[row].push_back(static_cast<data::TokenId>(tokens[row]));
       done[row] = IsEnd(decoder, tokens[row]);
     }
-    if (step == max_tokens || std::all_of(done.begin(), done.end(), [](bool d) { return d; }))
-      return answers;
+    const bool all_done = std::all_of(done.begin(), done.end(), [](bool d) { return d; });
+    if (step == max_tokens || all_done || stopped()) return answers;
     next = NextTokens(decoder, decoder.ForwardCached(next.unsqueeze(1), *cache));
   }
 }

@@ -25,25 +25,37 @@ struct EvaluationSet {
   std::shared_ptr<const data::Tokenizer> tokenizer;
 };
 
+// What the ranks agree on at the end of an evaluation.
+struct EvaluationOutcome {
+  EvaluationReport report;
+  // The strongest that some rank was asked for: then the evaluation was broken off, on all ranks
+  // between the same two batches, and the report says nothing.
+  StopRequest stop = StopRequest::kNone;
+};
+
 // It leaves no trace in training: nothing is recorded, adapter dropout is off and no generator is
 // read. Not thread-safe; what is pointed to outlives it.
 class Evaluator {
  public:
-  // `group` is null for a single rank.
+  // `group` is null for a single rank; `link` tells of requests to stop.
   Evaluator(EvaluationSet set, const JobSpec& spec, int rank, c10::Device device, Decoder* model,
-            ProcessGroup* group);
+            ProcessGroup* group, const CoordinatorLink* link);
 
   // A collective. Each rank runs its share of the samples, in batches of micro_batch_size; the loss
   // is the mean over their supervised tokens, the same bits on every rank. Rank 0 answers the
-  // prompts. Errors name the step.
-  absl::StatusOr<EvaluationReport> Evaluate(int64_t step);
+  // prompts. Before each batch, and after the answers, the ranks share whether any was asked to
+  // stop; rank 0 looks before each token of an answer too. Errors name the step.
+  absl::StatusOr<EvaluationOutcome> Evaluate(int64_t step);
 
   int64_t held_out() const { return static_cast<int64_t>(set_.samples.size()); }
 
  private:
-  absl::StatusOr<double> Loss() const;
-  // Sum of the losses of this rank's share.
-  double OwnLossSum() const;
+  absl::Status EvaluateOrThrow(EvaluationOutcome& outcome) const;
+  // The strongest request to stop of any rank. A collective.
+  absl::StatusOr<StopRequest> ShareStop() const;
+  // Sum of the losses of this rank's share; nothing if the ranks stop, as `stop` then says.
+  absl::StatusOr<at::Tensor> OwnLossSum(StopRequest& stop) const;
+  absl::StatusOr<double> MeanLoss(const at::Tensor& own_sum) const;
   std::vector<EvaluationReport::Answer> Answers() const;
 
   const EvaluationSet set_;
@@ -53,6 +65,7 @@ class Evaluator {
   const c10::Device device_;
   Decoder* const model_;
   ProcessGroup* const group_;
+  const CoordinatorLink* const link_;
   std::vector<int64_t> order_;  // of the samples, by length: little padding
   int64_t supervised_tokens_ = 0;
 };

@@ -108,7 +108,8 @@ Trainer::Trainer(CoordinatorLink* link, Decoder* model, const data::TokenizedDat
              .checkpoints = &checkpoints_,
              .link = link},
       step_(parts_, schedule),
-      evaluator_(std::move(evaluation_set), parts_.spec, parts_.rank, parts_.device, model, group),
+      evaluator_(std::move(evaluation_set), parts_.spec, parts_.rank, parts_.device, model, group,
+                 link),
       evaluations_(parts_.spec.evaluation, total_steps_, evaluator_.held_out()) {}
 
 absl::Status Trainer::Run() {
@@ -138,7 +139,8 @@ absl::Status Trainer::GoOnFrom(const std::string& checkpoint_dir) {
                            parts_.model->trainable(), optimizer_);
     return state.status();
   }));
-  if (state->next_step >= total_steps_) {
+  // After the last step there may be an evaluation left to make.
+  if (state->next_step > total_steps_) {
     return absl::InvalidArgumentError(absl::StrCat("checkpoint ", checkpoint_dir, ": found step ",
                                                    state->next_step, ", the job has ", total_steps_,
                                                    " steps"));
@@ -174,7 +176,7 @@ absl::Status Trainer::RunOnce() {
   LogLine(StepLine(outcome.report, total_steps_));
   AddUp(outcome.report);
   RETURN_IF_ERROR(CountNonFinite(outcome));
-  if (outcome.stop != StopRequest::kNone && !done()) return StopAfterStep(outcome.stop);
+  if (outcome.stop != StopRequest::kNone && !done()) return Stop(outcome.stop);
   RETURN_IF_ERROR(EvaluateIfDue());
   if (done()) {  // the result follows
     Finish();
@@ -188,7 +190,10 @@ absl::Status Trainer::RunOnce() {
 
 absl::Status Trainer::EvaluateIfDue() {
   if (!evaluations_.IsDue(next_step_) || evaluated_step_ == next_step_) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const EvaluationReport report, evaluator_.Evaluate(next_step_));
+  ASSIGN_OR_RETURN(const EvaluationOutcome outcome, evaluator_.Evaluate(next_step_));
+  // Whoever goes on makes it again, all of it.
+  if (outcome.stop != StopRequest::kNone) return Stop(outcome.stop);
+  const EvaluationReport& report = outcome.report;
   evaluated_step_ = next_step_;
   NoteBest(report);
   if (parts_.rank == 0) parts_.link->ReportEvaluation(report);
@@ -227,7 +232,7 @@ void Trainer::Finish() {
                           best_.step));
 }
 
-absl::Status Trainer::StopAfterStep(StopRequest stop) {
+absl::Status Trainer::Stop(StopRequest stop) {
   if (stop == StopRequest::kSaveAndStop && checkpoints_.enabled())
     RETURN_IF_ERROR(SaveCheckpoint());
   writer_.Wait();

@@ -25,16 +25,16 @@ namespace dropbp::trainer {
 //   b. RunOnce() for each step: enter the stages that begin here (PlanStages), each with its probe
 //      if it has one; make the step; report it; evaluate if that is due (EvaluationSchedule); begin
 //      to save a checkpoint if one is due;
-//   c. the loop ends after the last step, after an evaluation that ends the job, after a step in
-//      which any rank was asked to stop (with a checkpoint, if it was asked for), or after
-//      kMaxNonFinite steps in a row whose loss or gradient was not finite (their updates are left
-//      out);
+//   c. the loop ends after the last step, after an evaluation that ends the job, after a step or in
+//      an evaluation in which any rank was asked to stop (with a checkpoint, if it was asked for),
+//      or after kMaxNonFinite steps in a row whose loss or gradient was not finite (their updates
+//      are left out);
 //   d. where evaluation.result is best, rank 0's model then has the values of the best evaluation.
 //
 // A checkpoint is of the moment between two steps, before a stage begins: a probe there is run
-// again by whoever goes on. An evaluation comes before it, and before a stop not at all: whoever
-// goes on begins with it. All ranks save after the same steps and leave the loop after the same
-// step. Not thread-safe; one thread owns model, group and trainer.
+// again by whoever goes on. An evaluation comes before it; one that a stop leaves out or breaks
+// off is what whoever goes on begins with. All ranks save after the same steps and leave the loop
+// after the same step. Not thread-safe; one thread owns model, group and trainer.
 class Trainer {
  public:
   static constexpr int kMaxNonFinite = 3;
@@ -71,7 +71,9 @@ class Trainer {
   void AddUp(const StepReport& report);
   absl::Status CountNonFinite(const StepOutcome& outcome);
   absl::Status SaveCheckpoint();
-  absl::Status StopAfterStep(StopRequest stop);
+  // Between two steps; with a checkpoint, if that was asked for. CANCELLED.
+  absl::Status Stop(StopRequest stop);
+  // As Stop() where a request to stop broke it off.
   absl::Status EvaluateIfDue();
   // Takes note of a new best evaluation.
   void NoteBest(const EvaluationReport& report);

@@ -55,6 +55,8 @@ TEST(GreedyAnswersTest, AnswersEndAtTheLimitOrAtAnEndToken) {
   EXPECT_TRUE(GenerateGreedily(*decoder, {{5}}, 0).front().empty());
   EXPECT_EQ(GenerateGreedily(*decoder, {{5}}, 1).front().size(), 1u);
   EXPECT_TRUE(GenerateGreedily(*decoder, {}, 5).empty());
+  int looks = 0;
+  EXPECT_EQ(GenerateGreedily(*decoder, {{5}}, 9, [&] { return ++looks == 4; }).front().size(), 3u);
 }
 
 TEST(AnswerMatchTest, ComparesTrimmedTextsAndJsonValues) {

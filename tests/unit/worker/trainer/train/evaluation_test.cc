@@ -16,6 +16,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 JobSpec EvaluatedSpec() {
@@ -229,6 +230,83 @@ TEST_F(EvaluationResumeTest, MakesTheEvaluationThatAStopLeftOut) {
   EXPECT_THAT(StepsOf(resumed[0].link->evaluations), testing::ElementsAre(4, 6));
   const auto undisturbed = Train(spec, 1);
   EXPECT_EQ(resumed[0].link->evaluations[0].loss, undisturbed[0].link->evaluations[1].loss);
+}
+
+// Seven samples of two each: one rank makes four batches, two ranks two rounds. A look at the
+// request comes with each step, before each round, and after the answers.
+class BrokenOffTest : public EvaluationResumeTest, public ::testing::WithParamInterface<int> {
+ protected:
+  // Stops in the evaluation after `step` steps, at the look of that number, and goes on.
+  void BreakOff(int64_t step, int64_t looks, const std::function<void(JobSpec&)>& edit = {}) {
+    SCOPED_TRACE(absl::StrCat("after ", step, " steps, ", looks, " looks"));
+    JobSpec spec = EvaluatedSpec();
+    if (edit) edit(spec);
+    const int world_size = GetParam();
+    const auto undisturbed = Train(spec, world_size);
+    std::vector<absl::Status> ends;
+    const auto stopped = TrainTiny(
+        spec, world_size,
+        [&](TinyRank& rank, ProcessGroup* group) {
+          const bool last = group == nullptr || group->rank() + 1 == group->world_size();
+          if (!last || rank.trainer->next_step() != step - 1) return;
+          rank.link->stop = StopRequest::kSaveAndStop;
+          rank.link->looks_before_stop = 1 + looks;
+        },
+        &ends,
+        [&](Assignment& assignment) {
+          assignment.output_dir = folder_.RankFolder(assignment.rank);
+        },
+        HeldOut());
+    for (const absl::Status& end : ends) EXPECT_TRUE(absl::IsCancelled(end)) << end;
+    EXPECT_THAT(stopped[0].link->evaluations, SizeIs(step / 2 - 1));
+    for (const TinyRank& rank : stopped) {
+      EXPECT_EQ(rank.trainer->next_step(), step);
+      ASSERT_THAT(rank.link->checkpoints, Not(IsEmpty()));
+      EXPECT_EQ(rank.link->checkpoints.back().step, step);
+    }
+    const auto resumed =
+        GoOn(spec, world_size, folder_.Complete(spec, world_size, step), HeldOut());
+    const std::vector<EvaluationReport>& all = undisturbed[0].link->evaluations;
+    const std::vector<EvaluationReport>& again = resumed[0].link->evaluations;
+    ASSERT_THAT(again, SizeIs(all.size() - static_cast<size_t>(step) / 2 + 1));
+    for (size_t i = 0; i < again.size(); ++i) {
+      const EvaluationReport& same = all[all.size() - again.size() + i];
+      EXPECT_EQ(again[i].step, same.step);
+      EXPECT_EQ(again[i].loss, same.loss);
+    }
+    for (int rank = 0; rank < world_size; ++rank)
+      EXPECT_EQ(WeightHash(*resumed[rank].model), WeightHash(*undisturbed[rank].model));
+  }
+};
+
+TEST_P(BrokenOffTest, BetweenAnyTwoBatchesAndMadeAgainInFull) {
+  for (int64_t look = 0; look < 4 / GetParam(); ++look) BreakOff(4, look);
+}
+
+TEST_P(BrokenOffTest, AfterTheLastStepToo) {
+  BreakOff(kTinySteps, 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Worlds, BrokenOffTest, ::testing::Values(1, 2));
+
+TEST_F(EvaluationResumeTest, AStopForGoodBreaksItOffAndSavesNothing) {
+  std::vector<absl::Status> ends;
+  const auto stopped = TrainTiny(
+      EvaluatedSpec(), 2,
+      [](TinyRank& rank, ProcessGroup* group) {
+        if (group->rank() != 0 || rank.trainer->next_step() != 1) return;
+        rank.link->stop = StopRequest::kStop;
+        rank.link->looks_before_stop = 2;
+      },
+      &ends,
+      [&](Assignment& assignment) { assignment.output_dir = folder_.RankFolder(assignment.rank); },
+      HeldOut());
+  for (const TinyRank& rank : stopped) {
+    EXPECT_EQ(rank.trainer->next_step(), 2);
+    EXPECT_THAT(rank.link->evaluations, IsEmpty());
+    EXPECT_THAT(rank.link->checkpoints, IsEmpty());
+  }
+  for (const absl::Status& end : ends) EXPECT_TRUE(absl::IsCancelled(end)) << end;
 }
 
 }  // namespace

@@ -4,18 +4,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <set>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "core/base/files.h"
-#include "core/base/philox.h"
 #include "core/checkpoint/job_identity.h"
 #include "core/checkpoint/manifest.h"
-#include "tests/unit/worker/trainer/train/checkpoint_folder.h"
-#include "tests/unit/worker/trainer/train/tiny_job.h"
+#include "tests/unit/worker/trainer/train/resume_fixture.h"
 #include "worker/hf/safetensors.h"
 #include "worker/trainer/checkpoint/checkpoint_reader.h"
 
@@ -26,88 +23,6 @@ namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-
-// Probes before steps 2 and 4, balanced masks, dropout, AdamW state that differs by unit.
-JobSpec DroppingSpec() {
-  JobSpec spec = TinySpec();
-  spec.dropbp.drop_rate = 0.5;
-  spec.dropbp.allocation = "quadratic";
-  spec.dropbp.masks = "balanced";
-  spec.dropbp.probe_at = 0.34;
-  spec.dropbp.probe_every = 2;
-  spec.training.schedule = "cosine";
-  spec.training.weight_decay = 0.1;
-  spec.lora.dropout = 0.1;
-  return spec;
-}
-
-class ResumeTest : public ::testing::Test {
- protected:
-  void SetUp() override { at::set_num_threads(1); }
-
-  std::string RankFolder(int rank) const { return folder_.RankFolder(rank); }
-  std::string Complete(const JobSpec& spec, int world_size, int64_t step) const {
-    return folder_.Complete(spec, world_size, step);
-  }
-  std::string PartOf(int rank, int64_t step) const {
-    return absl::StrCat(RankFolder(rank), "/checkpoints/step-", step, ".safetensors");
-  }
-
-  // Trains from the beginning and saves after every step, or as `spec` says otherwise.
-  std::vector<TinyRank> Train(
-      const JobSpec& spec, int world_size,
-      const std::function<void(TinyRank&, ProcessGroup*)>& before_step = nullptr,
-      std::vector<absl::Status>* statuses = nullptr) const {
-    return TrainTiny(spec, world_size, before_step, statuses, [this](Assignment& assignment) {
-      assignment.output_dir = RankFolder(assignment.rank);
-    });
-  }
-
-  static std::vector<TinyRank> GoOn(const JobSpec& spec, int world_size,
-                                    const std::string& checkpoint,
-                                    std::vector<absl::Status>* statuses = nullptr) {
-    return TrainTiny(spec, world_size, nullptr, statuses,
-                     [&](Assignment& assignment) { assignment.checkpoint_dir = checkpoint; });
-  }
-
-  CheckpointFolder folder_;
-};
-
-void ExpectSameMoments(const TinyRank& a, const TinyRank& b) {
-  const auto& left = a.trainer->optimizer().states();
-  const auto& right = b.trainer->optimizer().states();
-  for (size_t i = 0; i < left.size(); ++i) {
-    EXPECT_TRUE(at::equal(left[i].first_moment, right[i].first_moment)) << i;
-    EXPECT_TRUE(at::equal(left[i].second_moment, right[i].second_moment)) << i;
-    EXPECT_TRUE(at::equal(left[i].step, right[i].step)) << i;
-  }
-}
-
-// Those steps that `resumed` made from `step` on are those of `undisturbed`.
-void ExpectSameSteps(int64_t step, const TinyRank& undisturbed, const TinyRank& resumed) {
-  const std::vector<StepReport>& all = undisturbed.link->steps;
-  const std::vector<StepReport>& rest = resumed.link->steps;
-  ASSERT_LE(static_cast<size_t>(step) + rest.size(), all.size());
-  ASSERT_THAT(resumed.weight_hashes, SizeIs(rest.size()));
-  for (size_t i = 0; i < rest.size(); ++i) {
-    const StepReport& same = all[static_cast<size_t>(step) + i];
-    EXPECT_EQ(rest[i].step, same.step);
-    EXPECT_EQ(rest[i].loss, same.loss);
-    EXPECT_EQ(rest[i].grad_norm, same.grad_norm);
-    EXPECT_EQ(rest[i].learning_rate, same.learning_rate);
-    EXPECT_EQ(rest[i].mask_hash, same.mask_hash);
-    EXPECT_EQ(rest[i].plan_version, same.plan_version);
-    EXPECT_EQ(resumed.weight_hashes[i], undisturbed.weight_hashes[static_cast<size_t>(step) + i]);
-  }
-}
-
-// `resumed` made exactly the steps of `undisturbed` from `step` on.
-void ExpectSameFrom(int64_t step, const TinyRank& undisturbed, const TinyRank& resumed) {
-  EXPECT_THAT(resumed.link->steps,
-              SizeIs(undisturbed.link->steps.size() - static_cast<size_t>(step)));
-  ExpectSameSteps(step, undisturbed, resumed);
-  ExpectSameMoments(undisturbed, resumed);
-}
 
 class ResumeAtEveryStepTest : public ResumeTest, public ::testing::WithParamInterface<int> {};
 
@@ -129,125 +44,6 @@ TEST_P(ResumeAtEveryStepTest, GoesOnBitForBit) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Ranks, ResumeAtEveryStepTest, ::testing::Values(1, 2));
-
-// A way to train, as changes to DroppingSpec().
-struct ResumeCase {
-  const char* name;
-  std::function<void(JobSpec&)> edit;
-};
-
-const std::vector<ResumeCase>& ResumeCases() {
-  static const std::vector<ResumeCase> cases = {
-      {"lora_with_dropout", [](JobSpec& spec) { spec.lora.dropout = 0.3; }},
-      {"dora",
-       [](JobSpec& spec) {
-         spec.lora.use_dora = true;
-         spec.lora.dropout = 0;
-       }},
-      {"qlora", [](JobSpec& spec) { spec.method = "qlora"; }},
-      {"ia3", [](JobSpec& spec) { spec.method = "ia3"; }},
-      {"prompt_tuning",
-       [](JobSpec& spec) {
-         spec.method = "prompt_tuning";
-         spec.prompt_tuning.num_virtual_tokens = 3;
-       }},
-      {"full", [](JobSpec& spec) { spec.method = "full"; }},
-      {"full_in_bf16",
-       [](JobSpec& spec) {
-         spec.method = "full";
-         spec.dtype = "bf16";
-       }},
-      {"accumulation", [](JobSpec& spec) { spec.training.micro_batch_size = 1; }},
-      {"packing", [](JobSpec& spec) { spec.dataset.packing = true; }},
-      {"nested_masks", [](JobSpec& spec) { spec.dropbp.allocation = "depth"; }},
-      {"activation_checkpointing",
-       [](JobSpec& spec) { spec.training.activation_checkpointing = true; }}};
-  return cases;
-}
-
-// A job whose processes are killed after random steps, each time thrown back to the newest
-// checkpoint, a few steps before.
-class KilledTest : public ResumeTest,
-                   public ::testing::WithParamInterface<std::tuple<size_t, int>> {
- protected:
-  static constexpr int kSteps = 12;
-  static constexpr int kKills = 5;
-
-  KilledTest() {
-    ResumeCases()[std::get<0>(GetParam())].edit(spec_);
-    spec_.training.steps = kSteps;
-    spec_.checkpoint.every_steps = 2;
-  }
-
-  // Ascending; the last step of a job cannot be lost.
-  static std::vector<int64_t> RandomSteps(uint64_t seed) {
-    PhiloxStream random(seed, 0, 0);
-    std::set<int64_t> steps;
-    while (steps.size() < kKills) steps.insert(random.Below(kSteps - 1));
-    return {steps.begin(), steps.end()};
-  }
-
-  // An attempt from `checkpoint` on (empty: the beginning) that ends with step `last`.
-  std::vector<TinyRank> TrainUntil(int64_t last, const std::string& checkpoint,
-                                   std::vector<absl::Status>& ends) const {
-    return TrainTiny(
-        spec_, world_size_,
-        [last](TinyRank& rank, ProcessGroup*) {
-          if (rank.trainer->next_step() == last) rank.link->stop = StopRequest::kStop;
-        },
-        &ends,
-        [&](Assignment& assignment) {
-          assignment.output_dir = RankFolder(assignment.rank);
-          assignment.checkpoint_dir = checkpoint;
-        });
-  }
-
-  // Steps done at the newest checkpoint that all ranks wrote; 0: there is none.
-  int64_t NewestCheckpoint() const {
-    for (int64_t step = kSteps; step > 0; --step) {
-      int parts = 0;
-      for (int rank = 0; rank < world_size_; ++rank)
-        parts += fs::exists(PartOf(rank, step)) ? 1 : 0;
-      if (parts == world_size_) return step;
-    }
-    return 0;
-  }
-
-  const int world_size_ = std::get<1>(GetParam());
-  JobSpec spec_ = DroppingSpec();
-};
-
-TEST_P(KilledTest, EndsWithTheBitsOfAJobThatWasNotDisturbed) {
-  const auto seed = 10 * std::get<0>(GetParam()) + static_cast<uint64_t>(world_size_);
-  const std::vector<int64_t> kills = RandomSteps(seed);
-  SCOPED_TRACE(absl::StrCat("seed ", seed, ": killed after steps ", absl::StrJoin(kills, ", ")));
-  const std::vector<TinyRank> undisturbed = TrainTiny(spec_, world_size_);
-  int64_t step = 0;
-  std::string checkpoint;
-  for (const int64_t last : kills) {
-    std::vector<absl::Status> ends;
-    const std::vector<TinyRank> attempt = TrainUntil(last, checkpoint, ends);
-    for (int rank = 0; rank < world_size_; ++rank) {
-      EXPECT_TRUE(absl::IsCancelled(ends[rank])) << ends[rank];
-      EXPECT_THAT(attempt[rank].link->steps, SizeIs(last - step + 1));
-      ExpectSameSteps(step, undisturbed[rank], attempt[rank]);
-    }
-    step = NewestCheckpoint();
-    EXPECT_GE(step, last - 2) << "newest checkpoint";
-    if (step > 0) checkpoint = Complete(spec_, world_size_, step);
-  }
-  const std::vector<TinyRank> rest = GoOn(spec_, world_size_, checkpoint);
-  for (int rank = 0; rank < world_size_; ++rank)
-    ExpectSameFrom(step, undisturbed[rank], rest[rank]);
-}
-
-INSTANTIATE_TEST_SUITE_P(Methods, KilledTest,
-                         ::testing::Combine(::testing::Range<size_t>(0, ResumeCases().size()),
-                                            ::testing::Values(1, 2)),
-                         [](const auto& info) {
-                           return absl::StrCat(ResumeCases()[std::get<0>(info.param)].name, "_on_",
-                                               std::get<1>(info.param));
-                         });
 
 TEST_F(ResumeTest, ResumedTwiceIsStillTheSame) {
   JobSpec spec = DroppingSpec();
@@ -368,7 +164,7 @@ class RefusalTest : public ResumeTest {
   void SetUp() override {
     ResumeTest::SetUp();
     spec_.checkpoint.every_steps = 3;
-    Train(spec_, 2);
+    trained_ = Train(spec_, 2);
     checkpoint_ = Complete(spec_, 2, 3);
   }
 
@@ -389,6 +185,7 @@ class RefusalTest : public ResumeTest {
   std::string PartPath(int rank) const { return checkpoint_ + "/" + PartFileName(rank, 2); }
 
   JobSpec spec_ = DroppingSpec();
+  std::vector<TinyRank> trained_;
   std::string checkpoint_;
 };
 
@@ -428,6 +225,31 @@ TEST_F(RefusalTest, TakesNoCheckpointOfAnotherJob) {
   JobSpec other = spec_;
   other.training.learning_rate *= 2;
   EXPECT_TRUE(absl::IsFailedPrecondition(Load(other))) << Load(other);
+}
+
+// What a job begins with that begins from a checkpoint of another one.
+TEST_F(RefusalTest, TheValuesAloneServeAnotherJob) {
+  JobSpec other = DroppingSpec();
+  other.training.learning_rate = 0;
+  const std::unique_ptr<Decoder> model = TinyModel(other);
+  for (const TrainableParameter& parameter : model->trainable())
+    at::Tensor(parameter.value).detach().zero_();
+  ASSERT_TRUE(LoadCheckpointValues(checkpoint_, model->trainable()).ok());
+  EXPECT_EQ(WeightHash(*model), trained_[0].weight_hashes[2]) << "after 3 steps";
+  std::ofstream(PartPath(0), std::ios::app) << "more";
+  EXPECT_TRUE(absl::IsDataLoss(LoadCheckpointValues(checkpoint_, model->trainable())));
+}
+
+TEST_F(RefusalTest, TheValuesOfAnotherMethodAreRefusedAsAWhole) {
+  for (const char* method : {"ia3", "full"}) {
+    JobSpec other = spec_;
+    other.method = method;
+    const std::unique_ptr<Decoder> model = TinyModel(other);
+    const uint64_t before = WeightHash(*model);
+    const absl::Status status = LoadCheckpointValues(checkpoint_, model->trainable());
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << method << ": " << status;
+    EXPECT_EQ(WeightHash(*model), before);
+  }
 }
 
 TEST_F(RefusalTest, TakesNoPartsOfDifferentMoments) {

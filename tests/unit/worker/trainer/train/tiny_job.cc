@@ -153,7 +153,7 @@ std::vector<TinyRank> TrainTiny(JobSpec spec, int world_size,
     TinyRank& rank = ranks[r];
     Assignment assignment = AssignmentOf(r, world_size, spec);
     if (edit) edit(assignment);
-    rank.link = std::make_unique<MemoryLink>(assignment, nullptr);
+    rank.link = std::make_unique<TinyLink>(assignment, nullptr);
     rank.model = TinyModel(spec);
     auto trainer =
         Trainer::Make(rank.link.get(), rank.model.get(), dataset, group, data.evaluation_set);

@@ -50,9 +50,19 @@ struct TinyData {
   EvaluationSet evaluation_set = {};
 };
 
+// A request to stop may come late.
+class TinyLink : public MemoryLink {
+ public:
+  using MemoryLink::MemoryLink;
+  StopRequest stop_request() const override {
+    return looks_before_stop-- > 0 ? StopRequest::kNone : stop;
+  }
+  mutable int64_t looks_before_stop = 0;  // stop_request() answers kNone so often first
+};
+
 // One rank of a job under test.
 struct TinyRank {
-  std::unique_ptr<MemoryLink> link;
+  std::unique_ptr<TinyLink> link;
   std::unique_ptr<Decoder> model;
   std::unique_ptr<Trainer> trainer;
   std::vector<uint64_t> weight_hashes;  // after each step
