@@ -285,6 +285,7 @@ TEST_P(BrokenOffTest, BetweenAnyTwoBatchesAndMadeAgainInFull) {
 
 TEST_P(BrokenOffTest, AfterTheLastStepToo) {
   BreakOff(kTinySteps, 1);
+  BreakOff(kTinySteps, 1, [](JobSpec& spec) { spec.evaluation.result = "best"; });
 }
 
 INSTANTIATE_TEST_SUITE_P(Worlds, BrokenOffTest, ::testing::Values(1, 2));
