@@ -3,9 +3,10 @@
 #include <spdlog/spdlog.h>
 
 #include <cmath>
+#include <csignal>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
+#include "core/job/memory_advice.h"
 #include "proto/support/grpc_status.h"
 #include "server/run/coordinator.h"
 #include "server/run/proto_time.h"
@@ -16,20 +17,17 @@ namespace {
 constexpr size_t kAnswersKept = 16;
 
 std::string HowItEnded(const v1::RankExited& exited) {
-  std::string how;
   if (!exited.start_error().empty()) {
-    how = absl::StrCat("could not start: ", exited.start_error());
-  } else if (exited.stopped()) {
-    how = "was stopped by its worker.";
-  } else if (exited.signal() != 0) {
-    how = absl::StrCat("was ended by signal ", exited.signal(), ".");
-  } else if (exited.exit_code() == 0) {
-    how = "ended before the job was done.";
-  } else {
-    how = absl::StrCat("ended with exit code ", exited.exit_code(), ".");
+    return absl::StrCat("could not start: ", exited.start_error());
   }
-  if (exited.last_lines().empty()) return how;
-  return absl::StrCat(how, " Last lines: ", absl::StrJoin(exited.last_lines(), " | "));
+  if (exited.stopped()) return "was stopped by its worker.";
+  // The kernel's way to end a process when memory is short.
+  if (exited.signal() == SIGKILL) {
+    return absl::StrCat("was ended by signal 9; was its machine out of memory? ", kMemoryAdvice);
+  }
+  if (exited.signal() != 0) return absl::StrCat("was ended by signal ", exited.signal(), ".");
+  if (exited.exit_code() == 0) return "ended before the job was done.";
+  return absl::StrCat("ended with exit code ", exited.exit_code(), ".");
 }
 
 // The newest step counts for an eighth.
@@ -240,7 +238,11 @@ absl::Status Coordinator::OnRankFinished(KnownWorker& worker, const v1::RankFini
 absl::Status Coordinator::OnRankExited(KnownWorker& worker, const v1::RankExited& exited) {
   LiveRun* live = FindRank(worker, exited.job_id(), exited.attempt(), exited.rank());
   if (live != nullptr) {
-    RETURN_IF_ERROR(Apply(*live, RankExited{exited.rank(), HowItEnded(exited), exited.stopped()}));
+    RETURN_IF_ERROR(Apply(
+        *live, RankExited{.rank = exited.rank(),
+                          .how = HowItEnded(exited),
+                          .last_lines = {exited.last_lines().begin(), exited.last_lines().end()},
+                          .by_agent = exited.stopped()}));
   }
   workers_.Release(worker.id(), exited.job_id(), exited.attempt(), exited.rank());
   return absl::OkStatus();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <string_view>
 
 #include "server/run/coordinator.h"
 #include "server/run/proto_time.h"
@@ -48,8 +49,10 @@ absl::Status Coordinator::Apply(LiveRun& live, const RunEvent& event) {
   Observe(before, live);
   if (live.run.ranks.empty()) live.watches.clear();
   for (const v1::JobEvent& happened : reaction.change.events) {
+    // A trainer's last lines are in its log.
+    const std::string_view message = happened.message();
     spdlog::info("job {} attempt {}: {}: {}", live.run.job.job_id(), happened.attempt(),
-                 v1::Job::State_Name(happened.state()), happened.message());
+                 v1::Job::State_Name(happened.state()), message.substr(0, message.find('\n')));
     Notify(live, happened);
   }
   return absl::OkStatus();

@@ -65,6 +65,20 @@ std::string DescribeEvaluation(const v1::JobProgress& progress) {
                          AfterSteps(best.step()));
 }
 
+// Under a sentence, each on a line of its own.
+std::string LastLines(const std::vector<std::string>& lines) {
+  return lines.empty() ? "" : absl::StrCat("\nIts last lines:\n", absl::StrJoin(lines, "\n"));
+}
+
+// Why a gang cannot go on.
+struct Breakage {
+  std::string why;           // one line
+  std::string details = "";  // more lines, for the job's history
+  bool charged = true;
+  absl::Duration grace = kBrokenGangGrace;
+  bool save = false;  // the gang is whole and can save a checkpoint first
+};
+
 // Builds the reaction to one event.
 class Reactor {
  public:
@@ -94,13 +108,17 @@ class Reactor {
   void operator()(const RankFailed& event);
   void operator()(const RanksLost& event);
   void operator()(const WorkerDrains& event) {
+    BreakIfGivenUp();  // a broken gang saves nothing
     if (!out_.next.Active()) return;
     const bool save = state() == JobState::kRunning;
-    Break(event.why, /*charged=*/false, event.grace, save);
+    Break({.why = event.why, .charged = false, .grace = event.grace, .save = save});
   }
-  void operator()(const Stalled& event) { Break(event.why, /*charged=*/true); }
+  void operator()(const TimePassed&) {
+    if (out_.next.given_up && now_ >= out_.next.given_up->until) BreakIfGivenUp();
+  }
+  void operator()(const Stalled& event) { Break({.why = event.why}); }
   void operator()(const RendezvousLost&) {
-    Break("The coordinator restarted while the ranks were meeting.", /*charged=*/false);
+    Break({.why = "The coordinator restarted while the ranks were meeting.", .charged = false});
   }
   void operator()(const PromiseBroken& event) { Fail(event.what); }
   void operator()(const CancelRequested&);
@@ -123,9 +141,11 @@ class Reactor {
   void MarkBest();
   std::string HowItFinished(const v1::TrainerFinished& finished);
   // The gang cannot go on: restart it, or give up if its crashes used up the budget.
-  // `save`: the gang is whole and can save a checkpoint first.
-  void Break(const std::string& why, bool charged, absl::Duration grace = kBrokenGangGrace,
-             bool save = false);
+  void Break(const Breakage& breakage);
+  // What ranks said that gave up is the cause.
+  void BreakIfGivenUp();
+  // Whether every rank has given up, is done or gone.
+  bool HeardOfAll() const;
   void GoOnFrom(const v1::Checkpoint& checkpoint);
   void Pause();
   void MarkGone(int rank);
@@ -165,22 +185,35 @@ void Reactor::Fail(const std::string& message) {
   End(JobState::kFailed, message);
 }
 
-void Reactor::Break(const std::string& why, bool charged, absl::Duration grace, bool save) {
-  if (!out_.next.Active()) {
-    // The gang is being stopped already; what else broke is worth knowing.
-    AddEvent(v1::JobEvent::INCIDENT, why);
-    return;
-  }
-  if (charged && job().restarts() >= out_.next.spec.max_restarts) {
+void Reactor::Break(const Breakage& breakage) {
+  AddEvent(v1::JobEvent::INCIDENT, absl::StrCat(breakage.why, breakage.details));
+  // Else the gang is being stopped already; what else broke is worth knowing.
+  if (!out_.next.Active()) return;
+  if (breakage.charged && job().restarts() >= out_.next.spec.max_restarts) {
     Fail(absl::StrCat("Gave up after ", job().restarts(),
-                      " restarts (max_restarts = ", out_.next.spec.max_restarts, "): ", why));
+                      job().restarts() == 1 ? " restart" : " restarts",
+                      " (max_restarts = ", out_.next.spec.max_restarts, "): ", breakage.why));
     return;
   }
-  AddEvent(v1::JobEvent::INCIDENT, why);
-  if (charged) job().set_restarts(job().restarts() + 1);
-  out_.stop = StopGang{.reason = why, .grace = grace, .save_checkpoint = save};
-  Move(JobState::kRestarting, absl::StrCat("Restarting (", job().restarts(), " of ",
-                                           out_.next.spec.max_restarts, " charged): ", why));
+  if (breakage.charged) job().set_restarts(job().restarts() + 1);
+  out_.stop =
+      StopGang{.reason = breakage.why, .grace = breakage.grace, .save_checkpoint = breakage.save};
+  Move(JobState::kRestarting,
+       absl::StrCat("Restarting (", job().restarts(), " of ", out_.next.spec.max_restarts,
+                    " charged): ", breakage.why));
+}
+
+void Reactor::BreakIfGivenUp() {
+  if (out_.next.given_up) Break({.why = out_.next.given_up->why});
+}
+
+bool Reactor::HeardOfAll() const {
+  const std::vector<Placement>& ranks = out_.next.ranks;
+  for (size_t rank = 0; rank < ranks.size(); ++rank) {
+    const bool gave_up = out_.next.given_up->ranks.contains(static_cast<int>(rank));
+    if (!gave_up && !ranks[rank].finished && !ranks[rank].gone) return false;
+  }
+  return true;
 }
 
 void Reactor::MarkGone(int rank) {
@@ -315,11 +348,14 @@ std::string Reactor::HowItFinished(const v1::TrainerFinished& finished) {
 void Reactor::operator()(const RankExited& event) {
   const Placement& rank = out_.next.ranks[static_cast<size_t>(event.rank)];
   if (rank.gone) return;
-  const bool expected = rank.finished || !out_.next.Active();
+  const bool gave_up = out_.next.given_up && out_.next.given_up->ranks.contains(event.rank);
+  const bool expected = rank.finished || gave_up || !out_.next.Active();
   MarkGone(event.rank);
   if (!expected) {
     // Ended by its agent, unasked: the node goes away, which is no fault of the job.
-    Break(absl::StrCat("Rank ", event.rank, " ", event.how), /*charged=*/!event.by_agent);
+    Break({.why = absl::StrCat("Rank ", event.rank, " ", event.how),
+           .details = LastLines(event.last_lines),
+           .charged = !event.by_agent});
   }
   AfterRanksGone();
 }
@@ -329,10 +365,13 @@ void Reactor::operator()(const RankFailed& event) {
   if (!out_.next.Active()) return;
   if (event.failure.kind() == v1::TrainerFailure::USER_ERROR ||
       event.failure.kind() == v1::TrainerFailure::INTERNAL) {
-    Fail(message);
-  } else {
-    Break(message, /*charged=*/true);
+    return Fail(message);
   }
+  std::optional<GivenUp>& given_up = out_.next.given_up;
+  if (!given_up) given_up = GivenUp{.why = message, .ranks = {}, .until = now_ + kCauseGrace};
+  given_up->ranks.insert(event.rank);
+  out_.changed = true;
+  if (HeardOfAll()) BreakIfGivenUp();
 }
 
 void Reactor::operator()(const RanksLost& event) {
@@ -343,7 +382,7 @@ void Reactor::operator()(const RanksLost& event) {
     unfinished |= !lost.finished;
     MarkGone(rank);
   }
-  if (unfinished && out_.next.Active()) Break(event.why, /*charged=*/false);
+  if (unfinished && out_.next.Active()) Break({.why = event.why, .charged = false});
   AfterRanksGone();
 }
 
@@ -355,6 +394,8 @@ void Reactor::operator()(const CancelRequested&) {
 }
 
 void Reactor::operator()(const PauseRequested&) {
+  BreakIfGivenUp();  // a broken gang saves nothing
+  if (IsTerminal(state())) return;
   if (state() == JobState::kPausing || state() == JobState::kPaused) return;
   if (out_.next.ranks.empty()) return Pause();
   if (out_.next.Active()) {
@@ -368,6 +409,7 @@ void Reactor::operator()(const PauseRequested&) {
 }
 
 Reaction Reactor::Finish() {
+  if (!out_.next.Active()) out_.next.given_up.reset();
   out_.change.job = job();
   out_.change.placements = out_.next.ranks;
   return std::move(out_);

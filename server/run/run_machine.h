@@ -5,6 +5,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -19,6 +20,14 @@
 
 namespace dropbp::server {
 
+// Why the gang broke, by the word of ranks that gave up because something outside of them did not
+// answer: most often the peer whose own end is the cause, which may be heard of a little later.
+struct GivenUp {
+  std::string why;      // the first word
+  std::set<int> ranks;  // that gave up
+  absl::Time until;     // how long another cause is waited for
+};
+
 // A job that has not ended, and its gang.
 struct Run {
   v1::Job job;
@@ -26,6 +35,9 @@ struct Run {
   std::optional<v1::ModelShape> shape;  // set once the model and data are checked
   std::vector<Placement>
       ranks;  // of the current attempt, by rank; kept until the whole gang is gone
+  // While the gang is broken and the cause not known. In memory only: what ranks do next tells a
+  // restarted coordinator again.
+  std::optional<GivenUp> given_up;
 
   JobState state() const { return static_cast<JobState>(job.state()); }
   // Whether the gang is meant to train: STARTING or RUNNING.
@@ -78,8 +90,9 @@ struct RankFinished {
 };
 struct RankExited {
   int rank = 0;
-  std::string how;        // "was ended by signal 9", ...
-  bool by_agent = false;  // stopped by its agent, not by itself
+  std::string how;                           // "was ended by signal 11.", ...
+  std::vector<std::string> last_lines = {};  // that it wrote
+  bool by_agent = false;                     // stopped by its agent, not by itself
 };
 // A rank's part of a checkpoint is stored.
 struct CheckpointPartStored {
@@ -93,7 +106,9 @@ struct CheckpointCompleted {
 struct CheckpointFailed {
   std::string why;
 };
-// A trainer's last word.
+// A trainer's last word. One that may be the consequence of another rank's end (RETRYABLE) breaks
+// the gang once every rank is heard of, or kCauseGrace later; what else breaks it until then is
+// named as the cause instead.
 struct RankFailed {
   int rank = 0;
   v1::TrainerFailure failure;
@@ -108,6 +123,8 @@ struct WorkerDrains {
   std::string why;
   absl::Duration grace;  // for the step that the ranks are in
 };
+// The clock moved.
+struct TimePassed {};
 // The gang makes no progress.
 struct Stalled {
   std::string why;
@@ -122,11 +139,15 @@ struct CancelRequested {};
 struct PauseRequested {};
 struct ResumeRequested {};
 
-using RunEvent = std::variant<PreparationStarted, PreparationSucceeded, PreparationFailed, Requeued,
-                              Placed, GangReady, PlanChanged, Evaluated, CheckpointPartStored,
-                              CheckpointCompleted, CheckpointFailed, RankFinished, RankExited,
-                              RankFailed, RanksLost, WorkerDrains, Stalled, RendezvousLost,
-                              PromiseBroken, CancelRequested, PauseRequested, ResumeRequested>;
+using RunEvent =
+    std::variant<PreparationStarted, PreparationSucceeded, PreparationFailed, Requeued, Placed,
+                 GangReady, PlanChanged, Evaluated, CheckpointPartStored, CheckpointCompleted,
+                 CheckpointFailed, RankFinished, RankExited, RankFailed, RanksLost, WorkerDrains,
+                 TimePassed, Stalled, RendezvousLost, PromiseBroken, CancelRequested,
+                 PauseRequested, ResumeRequested>;
+
+// How long the end of a lost peer is waited for: its agent sees it as soon as its sockets close.
+inline constexpr absl::Duration kCauseGrace = absl::Seconds(2);
 
 // How long ranks that are paused have for the step they are in and for handing over a checkpoint.
 inline constexpr absl::Duration kPauseGrace = absl::Minutes(10);

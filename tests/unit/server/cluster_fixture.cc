@@ -288,4 +288,12 @@ v1::Job ClusterTest::Get(const std::string& job_id) {
   return job.ok() ? *job : v1::Job();
 }
 
+std::vector<v1::JobEvent> ClusterTest::Events(const std::string& job_id) {
+  const auto recorder = std::make_shared<Recorder>();
+  const absl::Status watched = coordinator_->Watch(job_id, 0, recorder);
+  EXPECT_TRUE(watched.ok()) << watched;
+  coordinator_->Unwatch(job_id, recorder.get());
+  return recorder->events;
+}
+
 }  // namespace dropbp::server

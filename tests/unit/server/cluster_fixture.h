@@ -90,6 +90,15 @@ v1::LiveRank Live(const std::string& job_id, int attempt, int rank, int slot);
 v1::ModelShape TestShape();
 v1::StepReport TestStep(int64_t step);
 
+// Keeps what a watch delivers.
+class Recorder : public JobWatcher {
+ public:
+  void OnEvent(const v1::JobEvent& event) override { events.push_back(event); }
+  void OnEnd(const absl::Status& status) override { end = status; }
+  std::vector<v1::JobEvent> events;
+  std::optional<absl::Status> end;
+};
+
 class ClusterTest : public ::testing::Test {
  protected:
   ClusterTest();
@@ -114,6 +123,8 @@ class ClusterTest : public ::testing::Test {
                     int64_t step);
 
   v1::Job Get(const std::string& job_id);
+  // The job's stored events so far.
+  std::vector<v1::JobEvent> Events(const std::string& job_id);
   v1::Job::State State(const std::string& job_id) { return Get(job_id).state(); }
 
   TempDir dir_;

@@ -16,15 +16,6 @@ class CoordinatorTest : public ClusterTest {
   TestAgent agent_{"a", 11, 2};
 };
 
-// Keeps what a watch delivers.
-class Recorder : public JobWatcher {
- public:
-  void OnEvent(const v1::JobEvent& event) override { events.push_back(event); }
-  void OnEnd(const absl::Status& status) override { end = status; }
-  std::vector<v1::JobEvent> events;
-  std::optional<absl::Status> end;
-};
-
 TEST_F(CoordinatorTest, WelcomesAWorkerWithLeaseAndHeartbeat) {
   ASSERT_THAT(agent_.stream->frames, SizeIs(1));
   const v1::WorkerWelcome& welcome = agent_.stream->frames[0].welcome();

@@ -12,6 +12,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 // While it lives, no file of this process can grow: what a full disk does.
@@ -43,7 +44,7 @@ TEST_F(FailureTest, ADeadTrainerStopsTheGangAndTheNextAttemptFollowsTheLastExit)
   EXPECT_EQ(job.state(), v1::Job::RESTARTING);
   EXPECT_EQ(job.restarts(), 1);
   EXPECT_THAT(job.state_message(), HasSubstr("Rank 1 was ended by signal 9"));
-  EXPECT_THAT(job.state_message(), HasSubstr("the last line"));
+  EXPECT_THAT(job.state_message(), Not(HasSubstr("the last line"))) << "a cause is one line";
   ASSERT_THAT(a_.Stops(), SizeIs(1));
   EXPECT_EQ(a_.Stops()[0].attempt(), 1);
   EXPECT_THAT(a_.Starts(), SizeIs(1));

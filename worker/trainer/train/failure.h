@@ -5,20 +5,16 @@
 #include <string>
 
 #include "core/base/status.h"
+#include "core/job/memory_advice.h"
 #include "worker/trainer/link/coordinator_link.h"
 
 namespace dropbp::trainer {
-
-// What to change when memory is short in a training step.
-inline constexpr char kStepMemoryAdvice[] =
-    "Set training.activation_checkpointing, make training.micro_batch_size or dataset.max_length "
-    "smaller, or dropbp.drop_rate larger.";
 
 // The one door where exceptions of model and optimizer become Status. Runs `body` and returns its
 // result; what torch throws becomes "<where>: <message>": RESOURCE_EXHAUSTED with
 // `memory_advice` when memory is short, else INTERNAL.
 absl::Status RunTorch(const std::string& where, const std::function<absl::Status()>& body,
-                      const std::string& memory_advice = kStepMemoryAdvice);
+                      const std::string& memory_advice = kMemoryAdvice);
 
 // What the coordinator should do about an error:
 // kRetryable for a lost or slow peer and a lost link (UNAVAILABLE, DEADLINE_EXCEEDED, ABORTED);
