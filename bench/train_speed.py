@@ -4,10 +4,15 @@ PEFT (LoRA only) against ours at several drop rates, side by side in one run. Ro
 hurts all alike; figures are medians over the rounds. Prints a table on stderr and JSON on stdout.
 
 Columns: `limit` is the gain over drop rate 0 that counting FLOPs allows, `of limit` the share of it that was reached.
-`held MiB` is what forward leaves for backward, `of rate 0` its share of that of rate 0 (1 - dropped, if memory follows
-the drop rate). `x LoRA` is QLoRA beside LoRA at the same drop rate. `step MiB` is the most that tensors of a step take
-beyond the model's state, `law` what it would be with step MiB of rate 0 - dropped * held MiB of rate 0. `peak MiB` is the
-resident set (allocated memory on a GPU). A name that ends in `ac` is of activation checkpointing; limit and law do not count that."""
+`held MiB` is what forward leaves for backward, `of rate 0` its share of that of rate 0, `of law` its share of
+(1 - dropped) * held MiB of rate 0. `x LoRA` is QLoRA beside LoRA at the same drop rate. `step MiB` is the most that tensors
+of a step take beyond the model's state, `law` what it would be with step MiB of rate 0 - dropped * held MiB of rate 0.
+`peak MiB` is the resident set (allocated memory on a GPU). A name that ends in `ac` is of activation checkpointing; limit and
+laws do not count that.
+
+Masks are those of a job with the same settings. In most, every step costs the same. With one nested mask row a step, as
+--methods full has by default (--allocation depth), steps differ and meet the plan over 8: one measurement is then 8 steps,
+s/step, forward s and held MiB are their mean, step MiB and peak MiB the most of them, and there is no law for step MiB."""
 import argparse
 import json
 import os
@@ -65,7 +70,7 @@ def commands(args):
     for method in methods:
         for rate in args.drop_rates.split(","):
             command = [os.path.join(args.bin_dir, "train_steps"), *shared, "--method", method,
-                       "--mask-groups", str(args.mask_groups), "--drop-rate", rate]
+                       "--allocation", args.allocation, "--mask-groups", str(args.mask_groups), "--drop-rate", rate]
             yield f"{method} {rate}", command
             if args.activation_checkpointing:
                 yield f"{method} {rate} ac", [*command, "--activation-checkpointing"]
@@ -121,7 +126,9 @@ def compare_with_rate_0(result, base):
     # How much of the possible gain was reached.
     if result["speed_limit"] > 1:
         result["share_of_limit"] = result["gain"] / result["speed_limit"]
-    result["step_peak_law_mib"] = base["step_peak_mib"] - result["planned_drop_rate"] * base["held_mib"]
+    result["held_over_law"] = result["held_share"] / (1 - result["planned_drop_rate"])
+    if result["window"] == 1:
+        result["step_peak_law_mib"] = base["step_peak_mib"] - result["planned_drop_rate"] * base["held_mib"]
 
 
 def table(results):
@@ -130,7 +137,7 @@ def table(results):
                ("limit", "speed_limit", ".2f"), ("of limit", "share_of_limit", ".0%"),
                ("dropped", "planned_drop_rate", ".3f"), ("groups", "mask_groups", "d"),
                ("held MiB", "held_mib", ".0f"), ("of rate 0", "held_share", ".3f"),
-               ("step MiB", "step_peak_mib", ".0f"), ("law", "step_peak_law_mib", ".0f"),
+               ("of law", "held_over_law", ".3f"), ("step MiB", "step_peak_mib", ".0f"), ("law", "step_peak_law_mib", ".0f"),
                ("peak MiB", "peak_mib", ".0f")]
     rows = [[title for title, _, _ in columns]]
     for result in results:
@@ -164,6 +171,7 @@ def main():
     parser.add_argument("--supervised", type=float, default=1, help="share of each sequence that carries loss")
     parser.add_argument("--methods", default="lora", help="some of lora, qlora, full, with commas between")
     parser.add_argument("--drop-rates", default="0,.5,.75,.875")
+    parser.add_argument("--allocation", default="depth", choices=["depth", "uniform"], help="dropbp.allocation of a job")
     parser.add_argument("--mask-groups", type=int, default=0,
                         help="groups of sequences with masks of their own; 0: as a job would choose")
     parser.add_argument("--activation-checkpointing", action="store_true", help="each of these with it as well")

@@ -1,6 +1,11 @@
 // Training steps on demand, for bench/train_speed.py: loads or makes a model, prints one JSON line
-// about itself, then for each line on stdin runs one optimizer step and prints a JSON line about
-// it. The line "memory" counts the step's tensors as well, which costs a little time.
+// about itself, then for each line on stdin measures one optimizer step and prints a JSON line
+// about it. The line "memory" counts the step's tensors as well, which costs a little time.
+//
+// Note [Window] Plan and masks are those of a job, and every step of a rank with several mask rows
+// costs the same. With one nested row a step (allocation depth; full, whose masks are shared) costs
+// vary from step to step and meet the plan over 8 steps. A line then measures 8 steps, in place of
+// one: seconds and held bytes are their mean, peaks the highest.
 #include <c10/core/CachingDeviceAllocator.h>
 #include <torch/torch.h>
 
@@ -13,9 +18,10 @@
 #include <string>
 
 #include "bench/train_speed/memory_watch.h"
-#include "core/plan/drop_plan.h"
+#include "core/plan/estimator.h"
 #include "core/plan/layer_table.h"
 #include "core/plan/mask_plan.h"
+#include "core/plan/plan_stages.h"
 #include "worker/trainer/model/adapter_config.h"
 #include "worker/trainer/model/decoder.h"
 #include "worker/trainer/optim/adamw.h"
@@ -29,6 +35,7 @@ struct Flags {
   std::string device = "cpu";
   std::string dtype = "bf16";
   std::string method = "lora";
+  std::string allocation = DropbpSpec().allocation;
   int threads = 2;
   int64_t layers = 0;
   int64_t batch = 4;
@@ -83,8 +90,16 @@ JobSpec BenchSpec(const Flags& flags) {
   spec.training.micro_batch_size = flags.batch;
   spec.training.activation_checkpointing = flags.activation_checkpointing;
   spec.dropbp.drop_rate = flags.drop_rate;
+  spec.dropbp.allocation = flags.allocation;
   spec.dropbp.mask_groups = flags.mask_groups;
   return spec;
+}
+
+constexpr int kWindow = 8;
+
+// Steps that are measured as one: Note [Window].
+int WindowOf(const DropPlan& plan) {
+  return plan.block.rows == 1 && plan.planned > 0 ? kWindow : 1;
 }
 
 // Peak resident memory since the last call, or allocated memory of a GPU.
@@ -114,73 +129,114 @@ class Bench {
         ids_(BenchIds(flags, decoder_->config().shape.vocab_size).to(device_)),
         targets_(BenchTargets(flags, ids_.cpu())),
         supervised_(targets_.ne(-100).sum().item<int64_t>()),
-        optimizer_(decoder_->trainable(), TrainingSpec{}) {}
+        spec_(BenchSpec(flags)),
+        optimizer_(decoder_->trainable(), spec_.training) {}
 
   absl::Status Plan() {
-    const JobSpec spec = BenchSpec(flags_);
     ASSIGN_OR_RETURN(const LayerTable table,
-                     BuildLayerTable(decoder_->config().shape, spec, flags_.sequence));
-    const std::vector<double> rates(table.units.size(), flags_.drop_rate);
-    ASSIGN_OR_RETURN(DropPlan plan, MakeDropPlan(table, rates, flags_.drop_rate, 1, 0));
+                     BuildLayerTable(decoder_->config().shape, spec_, flags_.sequence));
+    ASSIGN_OR_RETURN(DropPlan plan, MakeStagePlan(table, spec_, {.target = flags_.drop_rate},
+                                                  /*sensitivities=*/{}));
     limit_ = SpeedLimit(table, plan,
                         static_cast<double>(supervised_) / static_cast<double>(ids_.numel()));
-    planned_ = plan.planned;
-    masks_.emplace(std::move(plan), /*seed=*/1, MaskRows(spec));
+    masks_.emplace(std::move(plan), /*seed=*/1, MaskRows(spec_));
     return absl::OkStatus();
   }
 
   nlohmann::json Describe() const {
-    return {{"planned_drop_rate", planned_},
+    return {{"planned_drop_rate", masks_->plan().planned},
             {"speed_limit", limit_},
             {"mask_groups", masks_->rows()},
+            {"window", WindowOf(masks_->plan())},
             {"tokens", ids_.numel()},
             {"supervised_tokens", supervised_}};
   }
 
+  nlohmann::json Measure() { return Report(MeasureWindow(nullptr)); }
+
   // Also what forward leaves for backward, and the most that the step held beyond what was there.
   // A step goes before it, so that every tensor that a step replaces was seen when it was made.
-  nlohmann::json StepWithMemory() {
+  nlohmann::json MeasureWithMemory() {
     MemoryWatch watch;
-    Step();
+    MeasureWindow(&watch);
     watch.Restart();
-    nlohmann::json line = Step(&watch);
+    nlohmann::json line = Report(MeasureWindow(&watch));
     line["step_peak_bytes"] = watch.peak_bytes();
     return line;
   }
 
-  nlohmann::json Step(const MemoryWatch* watch = nullptr) {
+ private:
+  struct Cost {
+    double seconds = 0;
+    double forward_seconds = 0;
+    double held_bytes = 0;
+    int64_t peak_bytes = 0;
+    double loss = 0;
+  };
+
+  static nlohmann::json Report(const Cost& cost) {
+    return {{"seconds", cost.seconds},
+            {"forward_seconds", cost.forward_seconds},
+            {"loss", cost.loss},
+            {"held_bytes", cost.held_bytes},
+            {"peak_bytes", cost.peak_bytes}};
+  }
+
+  // Note [Window].
+  Cost MeasureWindow(const MemoryWatch* watch) {
+    const int steps = WindowOf(masks_->plan());
+    Cost mean;
+    for (int i = 0; i < steps; ++i) {
+      const Cost step = Step(watch);
+      mean.seconds += step.seconds / steps;
+      mean.forward_seconds += step.forward_seconds / steps;
+      mean.held_bytes += step.held_bytes / steps;
+      mean.peak_bytes = std::max(mean.peak_bytes, step.peak_bytes);
+      mean.loss = step.loss;
+    }
+    return mean;
+  }
+
+  Cost Step(const MemoryWatch* watch) {
     TakePeakBytes(device_);
+    const int64_t held_before = watch != nullptr ? watch->held_bytes() : 0;
     const auto begin = std::chrono::steady_clock::now();
-    at::Tensor hidden =
-        decoder_->ForwardGroups(ids_, {.rows = masks_->Draw(step_++), .cotangent_scales = {}});
+    const std::vector<MaskRow> rows = masks_->Draw(step_++);
+    at::Tensor hidden = decoder_->ForwardGroups(ids_, {.rows = rows, .cotangent_scales = {}});
     const at::Tensor loss =
         decoder_->LossSum(std::exchange(hidden, at::Tensor()), targets_).div(supervised_);
-    const double value = loss.item<double>();
+    Cost cost{.loss = loss.item<double>()};
     const auto forward = std::chrono::steady_clock::now();
-    const int64_t held = watch != nullptr ? watch->held_bytes() : 0;
-    loss.backward();
+    if (watch != nullptr) cost.held_bytes = static_cast<double>(watch->held_bytes() - held_before);
+    if (loss.requires_grad()) loss.backward();
+    if (ResolvedEstimator(spec_) == "own") RescaleOwn(OwnScales(masks_->plan(), rows));
     optimizer_.Step(1e-4);
     optimizer_.ClearGradients();
     if (!device_.is_cpu()) torch::cuda::synchronize();
     const auto end = std::chrono::steady_clock::now();
-    return {{"seconds", std::chrono::duration<double>(end - begin).count()},
-            {"forward_seconds", std::chrono::duration<double>(forward - begin).count()},
-            {"loss", value},
-            {"held_bytes", held},
-            {"peak_bytes", TakePeakBytes(device_)}};
+    cost.seconds = std::chrono::duration<double>(end - begin).count();
+    cost.forward_seconds = std::chrono::duration<double>(forward - begin).count();
+    cost.peak_bytes = TakePeakBytes(device_);
+    return cost;
   }
 
- private:
+  void RescaleOwn(const std::vector<double>& scales) const {
+    for (const TrainableParameter& parameter : decoder_->trainable()) {
+      at::Tensor gradient = parameter.value.grad();
+      if (parameter.unit >= 0 && gradient.defined()) gradient.mul_(scales[parameter.unit]);
+    }
+  }
+
   const Flags flags_;
   std::unique_ptr<Decoder> decoder_;
   at::Device device_;
   at::Tensor ids_;
   at::Tensor targets_;
   int64_t supervised_;
+  const JobSpec spec_;
   AdamW optimizer_;
   std::optional<MaskPlan> masks_;
   double limit_ = 1;
-  double planned_ = 0;
   int64_t step_ = 0;
 };
 
@@ -196,7 +252,7 @@ absl::Status Serve(const Flags& flags) {
   RETURN_IF_ERROR(bench.Plan());
   std::cout << bench.Describe() << std::endl;
   for (std::string line; std::getline(std::cin, line);) {
-    std::cout << (line == "memory" ? bench.StepWithMemory() : bench.Step()) << std::endl;
+    std::cout << (line == "memory" ? bench.MeasureWithMemory() : bench.Measure()) << std::endl;
   }
   return absl::OkStatus();
 }
@@ -205,7 +261,10 @@ absl::Status Serve(const Flags& flags) {
 }  // namespace dropbp::trainer
 
 int main(int argc, char** argv) {
-  CLI::App app("One training step for each line on stdin.");
+  CLI::App app(
+      "One training step for each line on stdin; 8, whose mean counts, where one nested mask row "
+      "makes "
+      "their costs vary (allocation depth, method full).");
   dropbp::trainer::Flags flags;
   app.add_option("--model", flags.model,
                  "Hugging Face model folder; none: random weights of --shape");
@@ -214,6 +273,8 @@ int main(int argc, char** argv) {
   app.add_option("--device", flags.device);
   app.add_option("--dtype", flags.dtype);
   app.add_option("--method", flags.method)->check(CLI::IsMember({"lora", "qlora", "full"}));
+  app.add_option("--allocation", flags.allocation, "dropbp.allocation of the job")
+      ->check(CLI::IsMember({"depth", "uniform"}));
   app.add_option("--threads", flags.threads);
   app.add_option("--batch", flags.batch);
   app.add_option("--sequence", flags.sequence);
