@@ -124,6 +124,7 @@ absl::StatusOr<Section> AllocationSection(int64_t instances, const std::string& 
                                           const Instance& measured) {
   Section section{
       .key = "allocation",
+      .heading = "Allocation",
       .title =
           "Drop rates from sensitivities: how far the authors' greedy rule ends above the optimum "
           "of sum S_u p_u^2 at the FLOPs that it drops itself, and how exactly ours is at the "
@@ -152,6 +153,7 @@ absl::StatusOr<Section> AllocationTimeSection() {
   PhiloxStream random(1, 0, 0);
   const std::vector<double> sensitivities = RandomSensitivities(table, random);
   Section section{.key = "allocation_time",
+                  .heading = "Time of allocation",
                   .title =
                       "Time of allocating drop rates to 160 units, and of making the integer "
                       "plan from them: medians, one thread.",

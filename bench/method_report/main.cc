@@ -1,5 +1,5 @@
-// Measures everything that docs/method.md claims of the method, in one run: a table on stdout for
-// each section and, with --json, the same as JSON.
+// Measures everything that docs/method.md claims of the method, in one run: a Markdown table on
+// stdout for each section and, with --json, the same as JSON.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <functional>
@@ -10,7 +10,10 @@
 #include "bench/method_report/budget.h"
 #include "bench/method_report/masks.h"
 #include "bench/method_report/report.h"
+#include "bench/method_report/resume.h"
 #include "bench/method_report/sensitivity.h"
+#include "bench/method_report/stacking.h"
+#include "bench/method_report/trace.h"
 #include "bench/method_report/traffic.h"
 #include "core/base/files.h"
 #include "core/base/status.h"
@@ -22,6 +25,7 @@ struct Flags {
   std::string json;
   int64_t steps = 20'000;
   int64_t instances = 1000;
+  bool stacking = false;
   ProbeOptions probe;
 };
 
@@ -30,7 +34,7 @@ class Report {
  public:
   absl::Status Add(absl::StatusOr<Section> section) {
     RETURN_IF_ERROR(section.status());
-    std::printf("%s\n", ToText(*section).c_str());
+    std::printf("%s\n", ToMarkdown(*section).c_str());
     std::fflush(stdout);
     sections_.push_back(*std::move(section));
     return absl::OkStatus();
@@ -46,6 +50,7 @@ class Report {
 
 absl::Status Run(const Flags& flags) {
   Report report;
+  if (flags.stacking) return report.Add(StackingSection(flags.probe));
   MeasuredSensitivities measured;
   if (!flags.probe.model_dir.empty()) {
     ASSIGN_OR_RETURN(measured, MeasureSensitivities(flags.probe));
@@ -56,7 +61,11 @@ absl::Status Run(const Flags& flags) {
   RETURN_IF_ERROR(report.Add(StragglerSection(flags.steps)));
   RETURN_IF_ERROR(report.Add(MaskSection(10 * flags.steps)));
   RETURN_IF_ERROR(report.Add(TrafficSection(flags.steps)));
-  if (!flags.probe.model_dir.empty()) RETURN_IF_ERROR(report.Add(measured.section));
+  RETURN_IF_ERROR(report.Add(ResumeSection()));
+  if (!flags.probe.model_dir.empty()) {
+    RETURN_IF_ERROR(report.Add(measured.section));
+    RETURN_IF_ERROR(report.Add(TraceSection(flags.probe)));
+  }
   return flags.json.empty() ? absl::OkStatus() : report.Write(flags.json);
 }
 
@@ -64,7 +73,8 @@ absl::Status Run(const Flags& flags) {
 }  // namespace dropbp::bench
 
 int main(int argc, char** argv) {
-  CLI::App app("Measures the method: budget, allocation, stragglers, masks, traffic, sensitivity.");
+  CLI::App app(
+      "Measures the method: budget, allocation, stragglers, masks, traffic, resume, sensitivity.");
   dropbp::bench::Flags flags;
   app.add_option("--json", flags.json, "File that the report is written to as JSON");
   app.add_option("--steps", flags.steps, "Simulated optimizer steps")->check(CLI::PositiveNumber);
@@ -80,6 +90,9 @@ int main(int argc, char** argv) {
   app.add_option("--probe-samples", flags.probe.samples, "Sequences in the probe batch");
   app.add_option("--probe-length", flags.probe.max_length, "Most tokens of a sequence");
   app.add_option("--rounds", flags.probe.rounds, "Interleaved rounds of the probe's measurement");
+  app.add_flag(
+      "--stacking", flags.stacking,
+      "Only this: would the probe gain by walking backward with several cotangents at once?");
   CLI11_PARSE(app, argc, argv);
   const absl::Status status = dropbp::bench::Run(flags);
   if (status.ok()) return 0;

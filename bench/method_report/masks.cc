@@ -7,8 +7,7 @@
 #include "bench/method_report/models.h"
 #include "bench/method_report/sensitivities.h"
 #include "bench/method_report/statistics.h"
-#include "core/plan/allocate.h"
-#include "core/plan/plan_stages.h"
+#include "bench/method_report/ways.h"
 
 namespace dropbp::bench {
 namespace {
@@ -16,19 +15,8 @@ namespace {
 constexpr uint64_t kSeed = 1;
 constexpr int kRows = 8;
 
-// Different rates for all units.
-absl::StatusOr<DropPlan> QuadraticPlan(const LayerTable& table, double target) {
-  PhiloxStream random(kSeed, 0, 0);
-  ASSIGN_OR_RETURN(
-      const std::vector<double> rates,
-      AllocateDropRates(Allocator::kQuadratic, UnitCosts(table), RandomSensitivities(table, random),
-                        target, DefaultMaxUnitRate(target)));
-  return MakeDropPlan(table, rates, target, 1, 0);
-}
-
-double NanosecondsOfRow(const DropPlan& plan, int rows) {
+double NanosecondsOfRow(const MaskPlan& masks) {
   constexpr int kSteps = 200;
-  const MaskPlan masks(plan, kSeed, rows);
   std::vector<double> times;
   for (int round = 0; round < 51; ++round) {
     size_t drawn = 0;
@@ -82,30 +70,46 @@ int64_t CountsOutsideFloorCeil(const DropPlan& plan, int rows, int64_t steps) {
 absl::StatusOr<Section> MaskSection(int64_t steps) {
   Section section{
       .key = "masks",
+      .heading = "Masks",
       .title =
-          "The ruler: time of a mask row (median, one thread; steps of 1 and of 8 rows), "
-          "largest deviation of a unit's count from its keep rate in standard deviations, and "
-          "counts of a step's 8 rows that are neither floor nor ceil of 8 q_u.",
+          "Time of a mask row (median, one thread; steps of 1 and of 8 rows), of the ruler with "
+          "quadratic rates and of nested masks (depth). Of the ruler also: largest deviation of a "
+          "unit's count from its keep rate in standard deviations, and counts of a step's 8 rows "
+          "that are neither floor nor ceil of 8 q_u.",
       .columns = {{"model", "model"},
                   {"units", "units"},
                   {"drop_rate", "drop rate"},
-                  {"ns_per_row_1", "ns/row of 1", 0},
-                  {"ns_per_row_8", "of 8", 0},
+                  {"masks", "masks"},
+                  {"ns_per_row_1", "ns a row, 1 row", 0},
+                  {"ns_per_row_8", "8 rows", 0},
                   {"steps", "steps"},
                   {"largest_z", "largest z", 2},
                   {"outside_floor_ceil", "outside floor/ceil"}}};
   for (const NamedModel& model : {Llama2With7B(), Llama3With70B()}) {
     const LayerTable table = TableOf(model, "lora");
+    PhiloxStream random(kSeed, 0, 0);
+    const std::vector<double> sensitivities = RandomSensitivities(table, random);
     for (double target : {0.5, 0.875}) {
-      ASSIGN_OR_RETURN(const DropPlan plan, QuadraticPlan(table, target));
-      section.rows.push_back({{"model", model.name},
-                              {"units", model.units()},
-                              {"drop_rate", target},
-                              {"ns_per_row_1", NanosecondsOfRow(plan, 1)},
-                              {"ns_per_row_8", NanosecondsOfRow(plan, kRows)},
-                              {"steps", steps},
-                              {"largest_z", LargestMarginalZ(plan, steps)},
-                              {"outside_floor_ceil", CountsOutsideFloorCeil(plan, kRows, steps)}});
+      for (const char* allocation : {"quadratic", "depth"}) {
+        const auto masks = [&](int rows) {
+          return MasksOf(table, {.allocation = allocation, .target = target, .rows = rows},
+                         sensitivities);
+        };
+        ASSIGN_OR_RETURN(const MaskPlan one, masks(1));
+        ASSIGN_OR_RETURN(const MaskPlan eight, masks(kRows));
+        nlohmann::ordered_json row = {{"model", model.name},
+                                      {"units", model.units()},
+                                      {"drop_rate", target},
+                                      {"masks", one.plan().nested() ? "nested" : "ruler"},
+                                      {"ns_per_row_1", NanosecondsOfRow(one)},
+                                      {"ns_per_row_8", NanosecondsOfRow(eight)}};
+        if (!one.plan().nested()) {
+          row["steps"] = steps;
+          row["largest_z"] = LargestMarginalZ(one.plan(), steps);
+          row["outside_floor_ceil"] = CountsOutsideFloorCeil(one.plan(), kRows, steps);
+        }
+        section.rows.push_back(std::move(row));
+      }
     }
   }
   return section;

@@ -1,4 +1,4 @@
-// The ruler: what a mask row costs, and whether units are kept as often as they should be.
+// What a mask row costs, and whether the ruler keeps units as often as it should.
 #pragma once
 
 #include "bench/method_report/report.h"
@@ -16,7 +16,7 @@ double LargestMarginalZ(const DropPlan& plan, int64_t steps);
 // q_u times.
 int64_t CountsOutsideFloorCeil(const DropPlan& plan, int rows, int64_t steps);
 
-// Both, and nanoseconds a row, for models of 64 and 160 units.
+// Both, and nanoseconds a row of the ruler and of nested masks, for models of 64 and 160 units.
 absl::StatusOr<Section> MaskSection(int64_t steps);
 
 }  // namespace dropbp::bench

@@ -34,20 +34,22 @@ std::vector<Cells> AllCells(const Section& section) {
 
 }  // namespace
 
-std::string ToText(const Section& section) {
-  const std::vector<Cells> lines = AllCells(section);
-  std::vector<size_t> widths(section.columns.size());
+std::string ToMarkdown(const Section& section) {
+  std::vector<Cells> lines = AllCells(section);
+  std::vector<size_t> widths(section.columns.size(), 3);
   for (const Cells& cells : lines) {
     for (size_t i = 0; i < cells.size(); ++i) widths[i] = std::max(widths[i], cells[i].size());
   }
-  std::string text = section.title + "\n";
+  Cells rule;
+  for (const size_t width : widths) rule.push_back(std::string(width, '-'));
+  lines.insert(lines.begin() + 1, std::move(rule));
+  std::string text = absl::StrCat("## ", section.heading, "\n", section.title, "\n\n");
   for (const Cells& cells : lines) {
-    std::string line;
     for (size_t i = 0; i < cells.size(); ++i) {
-      absl::StrAppend(&line, i > 0 ? "  " : "", std::string(widths[i] - cells[i].size(), ' '),
+      absl::StrAppend(&text, i == 0 ? "| " : " | ", std::string(widths[i] - cells[i].size(), ' '),
                       cells[i]);
     }
-    absl::StrAppend(&text, line, "\n");
+    absl::StrAppend(&text, " |\n");
   }
   return text;
 }

@@ -10,17 +10,15 @@
 #include <numeric>
 #include <thread>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "bench/method_report/probe_parts.h"
 #include "bench/method_report/statistics.h"
 #include "core/plan/layer_table.h"
 #include "core/plan/plan_stages.h"
 #include "core/plan/sensitivity.h"
-#include "worker/data/dataset.h"
 #include "worker/trainer/collective/process_group.h"
 #include "worker/trainer/link/coordinator_link.h"
 #include "worker/trainer/model/decoder.h"
-#include "worker/trainer/train/batch.h"
 #include "worker/trainer/train/failure.h"
 #include "worker/trainer/train/probe.h"
 #include "worker/trainer/train/sensitivity.h"
@@ -104,33 +102,6 @@ class TwoRanks {
   std::array<std::unique_ptr<ProcessGroup>, 2> groups_;
 };
 
-absl::StatusOr<StepBatch> FirstSamples(const ProbeOptions& options) {
-  DatasetSpec spec;
-  spec.max_length = options.max_length;
-  ASSIGN_OR_RETURN(const data::TokenizedDataset dataset,
-                   data::LoadDataset(options.data, spec, options.model_dir));
-  const auto count = std::min<size_t>(dataset.samples.size(), static_cast<size_t>(options.samples));
-  std::vector<int64_t> indices(count);
-  std::iota(indices.begin(), indices.end(), int64_t{0});
-  StepBatch batch;
-  for (int64_t index : indices) {
-    const data::Sample& sample = dataset.samples[static_cast<size_t>(index)];
-    batch.tokens += static_cast<int64_t>(sample.ids.size());
-    batch.supervised_tokens += sample.SupervisedTokens();
-  }
-  batch.micro_batches.push_back(trainer::MakeMicroBatch(dataset.samples, indices, at::kCPU));
-  return batch;
-}
-
-// Fresh adapters are zero in their second matrix, and so are then the gradients of the first.
-void PerturbAdapters(const Decoder& model) {
-  at::manual_seed(1);
-  const at::NoGradGuard no_grad;
-  for (const auto& parameter : model.trainable()) {
-    if (absl::StrContains(parameter.name, "lora_B")) at::Tensor(parameter.value).normal_(0, 0.01);
-  }
-}
-
 // Largest |a - b| / |a| over the norms of both.
 double LargestDifference(const ProbeNorms& one, const ProbeNorms& other) {
   double largest = 0;
@@ -166,8 +137,9 @@ Section MakeSection(const ProbeOptions& options, const StepBatch& batch,
                     const std::vector<Contender>& contenders) {
   Section section{
       .key = "sensitivity",
+      .heading = "The sensitivity probe",
       .title = absl::StrCat(
-          "The sensitivity probe, ", options.method, ", ", options.dtype, ", ", options.threads,
+          options.method, ", ", options.dtype, ", ", options.threads,
           options.threads == 1 ? " thread, " : " threads, ", batch.micro_batches[0].ids.size(0),
           " sequences of ", batch.micro_batches[0].ids.size(1), " tokens, medians of ",
           options.rounds,
@@ -202,14 +174,10 @@ absl::StatusOr<Instance> MakeInstance(const Decoder& model, const ProbeOptions& 
 
 absl::StatusOr<MeasuredSensitivities> MeasureOrThrow(const ProbeOptions& options) {
   at::set_num_threads(options.threads);
-  ASSIGN_OR_RETURN(const StepBatch batch, FirstSamples(options));
+  ASSIGN_OR_RETURN(const StepBatch batch, ProbeBatchOf(options));
   TwoRanks::Models models;
   for (std::unique_ptr<Decoder>& model : models) {
-    ASSIGN_OR_RETURN(
-        model, Decoder::Load(
-                   options.model_dir,
-                   {.dtype = options.dtype, .device = "cpu", .method = options.method, .seed = 1}));
-    PerturbAdapters(*model);
+    ASSIGN_OR_RETURN(model, ProbeModelOf(options));
   }
   TwoRanks both(models, batch, options.threads);
   RETURN_IF_ERROR(both.Meet());

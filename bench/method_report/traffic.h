@@ -14,8 +14,8 @@ namespace dropbp::bench {
 std::vector<trainer::Bucket> UnitBuckets(const LayerTable& table);
 
 // All-reduced bytes over those of a dense reduction, LLaMA2-7B, full fine-tuning at .5, .75 and
-// .875, for 1 and 4 mask rows a step: mean over `steps` steps, beside the formula of a plan; and
-// what then is left where parameters are fully sharded.
+// .875 with uniform, quadratic and depth rates, for 1 and 4 mask rows a step: mean over `steps`
+// steps, beside the formula of a plan; and what then is left where parameters are fully sharded.
 absl::StatusOr<Section> TrafficSection(int64_t steps);
 
 }  // namespace dropbp::bench

@@ -25,5 +25,15 @@ TEST(CountsOutsideFloorCeilTest, AreNone) {
   EXPECT_EQ(CountsOutsideFloorCeil(UniformPlan(0.875), 3, 500), 0);
 }
 
+TEST(MaskSectionTest, TimesTheRulerAndNestedMasks) {
+  const Section section = *MaskSection(50);
+  ASSERT_EQ(section.rows.size(), 8u);
+  for (const auto& row : section.rows) {
+    EXPECT_GT(row["ns_per_row_1"], 0);
+    EXPECT_GT(row["ns_per_row_8"], 0);
+    EXPECT_EQ(row.contains("largest_z"), row["masks"] == "ruler");
+  }
+}
+
 }  // namespace
 }  // namespace dropbp::bench

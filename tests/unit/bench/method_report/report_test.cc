@@ -7,18 +7,22 @@ namespace {
 
 Section TwoRows() {
   return {.key = "speed",
+          .heading = "Speed",
           .title = "How fast.",
           .columns = {{"name", "name"}, {"share", "share", 3}, {"residual", "residual"}},
           .rows = {{{"name", "ours"}, {"share", 1.0}, {"residual", 1.23456e-12}},
                    {{"name", "theirs"}, {"share", 0.9521}}}};
 }
 
-TEST(ReportTest, TextIsAlignedAndShowsWhatIsMissing) {
-  EXPECT_EQ(ToText(TwoRows()),
+TEST(ReportTest, MarkdownIsAlignedAndShowsWhatIsMissing) {
+  EXPECT_EQ(ToMarkdown(TwoRows()),
+            "## Speed\n"
             "How fast.\n"
-            "  name  share  residual\n"
-            "  ours  1.000  1.23e-12\n"
-            "theirs  0.952         -\n");
+            "\n"
+            "|   name | share | residual |\n"
+            "| ------ | ----- | -------- |\n"
+            "|   ours | 1.000 | 1.23e-12 |\n"
+            "| theirs | 0.952 |        - |\n");
 }
 
 TEST(ReportTest, JsonKeepsAllDigits) {
