@@ -1,6 +1,7 @@
 #include "client/follow.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "client/errors.h"
 #include "client/format.h"
 
@@ -35,12 +36,17 @@ std::unique_ptr<WatchView> MakeView(const Sink& sink, bool json) {
 }
 
 absl::StatusOr<ExitCode> Follow(Session& session, JobClient& client, const std::string& job_id,
-                                int64_t after_sequence, absl::Time deadline, WatchView& view) {
+                                int64_t after_sequence, absl::Time deadline, WatchView& view,
+                                const std::map<std::string, std::string>& names) {
   InterruptGuard interrupts(session.stop());
-  absl::StatusOr<v1::Job> job = client.WatchToEnd(
-      job_id, after_sequence, deadline, [&](const v1::JobEvent& event) { view.Show(event); });
+  absl::StatusOr<v1::Job> job =
+      client.WatchToEnd(job_id, after_sequence, deadline, [&](v1::JobEvent event) {
+        absl::StrReplaceAll(names, event.mutable_message());
+        view.Show(event);
+      });
   view.Finish();
   if (job.ok()) {
+    absl::StrReplaceAll(names, job->mutable_state_message());
     SayEnd(session, *job);
     return ExitCodeOfEnd(job->state());
   }

@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "client/errors.h"
 #include "core/base/files.h"
 #include "core/job/mix_files.h"
@@ -78,9 +79,18 @@ absl::StatusOr<v1::Artifact> Describe(const std::string& path, absl::string_view
 
 bool IsCsv(const std::string& path) { return absl::EndsWith(path, ".csv"); }
 
-absl::Status LoadDataset(JobInput& input) {
+// The field of the job file that names a data file, or the option that takes its place.
+std::string PlaceOfFile(const JobArguments& arguments, const JobInput& input,
+                        const std::string& given, absl::string_view option,
+                        std::string_view field) {
+  return given.empty() ? PlaceOf(input.job, arguments.file, field) : std::string(option);
+}
+
+absl::Status LoadDataset(const JobArguments& arguments, JobInput& input) {
   const std::string& path = input.dataset_path;
-  ASSIGN_OR_RETURN(input.dataset, Describe(path, "dataset.file"));
+  const std::string place =
+      PlaceOfFile(arguments, input, arguments.dataset, "--dataset", "dataset.file");
+  ASSIGN_OR_RETURN(input.dataset, Describe(path, place));
   input.job.spec.dataset.artifact = input.dataset.sha256();
   // Workers know files by their content only.
   std::string& file_type = input.job.spec.dataset.file_type;
@@ -90,34 +100,39 @@ absl::Status LoadDataset(JobInput& input) {
 
 // Puts files of the mix by their content.
 absl::Status LoadMix(const JobArguments& arguments, JobInput& input) {
-  const std::string folder = fs::path(arguments.file).parent_path().string();
-  ASSIGN_OR_RETURN(const auto paths, ResolveMixFiles(folder, input.job.spec.dataset));
-  for (const auto& [sha256, path] : paths) input.mix.emplace_back(path, ArtifactOf(path, sha256));
+  ASSIGN_OR_RETURN(const auto files, ResolveMixFiles(arguments.file, input.job));
+  for (const auto& [sha256, file] : files) {
+    input.mix.emplace_back(file.path, ArtifactOf(file.path, sha256));
+    input.mix_names[sha256] = file.name;
+  }
   return absl::OkStatus();
 }
 
-absl::Status LoadValidation(JobInput& input) {
+absl::Status LoadValidation(const JobArguments& arguments, JobInput& input) {
   const std::string& path = input.validation_path;
   if (path.empty()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(input.validation, Describe(path, "dataset.validation_file"));
+  const std::string place = PlaceOfFile(arguments, input, arguments.validation,
+                                        "--validation-dataset", "dataset.validation_file");
+  ASSIGN_OR_RETURN(input.validation, Describe(path, place));
   input.job.spec.dataset.validation_artifact = input.validation.sha256();
   // They are read by the same settings.
   const bool told = input.job.spec.dataset.file_type != "detect";
   if (told || input.dataset_path.empty() || IsCsv(path) == IsCsv(input.dataset_path))
     return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("dataset.validation_file: found ", path,
-                                                 " beside ", input.dataset_path,
-                                                 ", legal is a file of the same type, or "
-                                                 "dataset.file_type"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(place, ": found ", path, " beside ", input.dataset_path,
+                   ", legal is a file of the same type, or dataset.file_type"));
 }
 
-// Every rule but the one that asks for a data set.
-absl::StatusOr<JobInput> CheckWithoutDataset(const JobInput& input) {
+absl::Status CheckRules(const JobInput& input, bool dataset_needed) {
   std::vector<FieldViolation> violations = ValidateJobSpec(input.job.spec);
-  std::erase_if(violations,
-                [](const FieldViolation& one) { return one.field == "dataset.artifact"; });
-  if (!violations.empty()) return InvalidFields(violations);
-  return input;
+  if (!dataset_needed) {
+    std::erase_if(violations,
+                  [](const FieldViolation& one) { return one.field == "dataset.artifact"; });
+  }
+  for (FieldViolation& violation : violations)
+    violation.field = absl::StrReplaceAll(violation.field, input.mix_names);
+  return violations.empty() ? absl::OkStatus() : InvalidFields(violations);
 }
 
 // A path that cannot be looked at counts as missing.
@@ -139,20 +154,18 @@ absl::StatusOr<JobInput> Load(const JobArguments& arguments) {
   if (!arguments.dataset_needed && !named && !Exists(input.dataset_path)) {
     input.dataset_path.clear();
   }
-  RETURN_IF_ERROR(LoadValidation(input));
+  RETURN_IF_ERROR(LoadValidation(arguments, input));
   if (!input.dataset_path.empty()) {
-    RETURN_IF_ERROR(LoadDataset(input));
-  } else if (!arguments.dataset_needed) {
-    if (input.job.spec.dataset.artifact.empty()) return CheckWithoutDataset(input);
-  } else if (input.job.spec.dataset.artifact.empty()) {
+    RETURN_IF_ERROR(LoadDataset(arguments, input));
+  } else if (arguments.dataset_needed && input.job.spec.dataset.artifact.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat(arguments.file,
                      ": dataset.file: found nothing, legal is the path of a data file, relative "
                      "to the job file; "
                      "or give one with --dataset FILE"));
   }
-  const std::vector<FieldViolation> violations = ValidateJobSpec(input.job.spec);
-  if (!violations.empty()) return InvalidFields(violations);
+  const bool has_dataset = !input.job.spec.dataset.artifact.empty();
+  RETURN_IF_ERROR(CheckRules(input, arguments.dataset_needed || has_dataset));
   return input;
 }
 

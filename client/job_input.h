@@ -2,6 +2,7 @@
 // --validation-dataset.
 #pragma once
 
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,6 +31,8 @@ struct JobInput {
   std::string validation_path;  // the same for held-out samples; empty if there is none to upload
   v1::Artifact validation;
   std::vector<std::pair<std::string, v1::Artifact>> mix;  // the same of files of dataset.mix
+  // What those files are called in the job file, by their SHA-256, which is all that others know.
+  std::map<std::string, std::string> mix_names;
 };
 
 // Reads and checks everything that can be checked without a coordinator. Paths in the file are

@@ -124,6 +124,7 @@ void Reader::Section(const YAML::Node& map, const std::string& prefix) {
 }
 
 void Reader::Entry(const YAML::Node& value, const std::string& path) {
+  job_.lines[path] = line_;
   if (path == "name") {
     Name(value);
   } else if (std::string* file = FileAt(path, job_)) {
@@ -169,6 +170,7 @@ void Reader::Pairs(const JobField& field, const YAML::Node& value) {
     const YAML::Node& text = entry.second;
     GoToLine(LineOf(key.Mark()));
     if (key.IsScalar() && text.IsScalar()) {
+      job_.lines[absl::StrCat(AbslView(field.path), ".", key.Scalar())] = line_;
       Note(SetEntry(field, key.Scalar(), text.Scalar(), job_.spec));
     } else {
       Problem(field.path,
@@ -263,8 +265,15 @@ absl::Status SetJobField(std::string_view assignment, JobFile& job) {
   } else {
     violation = SetFromText(*field, value, job.spec);
   }
-  if (!violation) return absl::OkStatus();
-  return absl::InvalidArgumentError(DescribeViolations({*violation}));
+  if (violation) return absl::InvalidArgumentError(DescribeViolations({*violation}));
+  job.lines.erase(path);
+  return absl::OkStatus();
+}
+
+std::string PlaceOf(const JobFile& job, std::string_view source, std::string_view field) {
+  const auto line = job.lines.find(std::string(field));
+  if (line == job.lines.end()) return std::string(field);
+  return absl::StrCat(AbslView(source), ":", line->second, ": ", AbslView(field));
 }
 
 }  // namespace dropbp

@@ -2,6 +2,7 @@
 // `name`, `dataset.file` and `dataset.validation_file`.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,9 @@ struct JobFile {
   std::string dataset_file;     // dataset.file: path of the data, relative to the job file
   std::string validation_file;  // dataset.validation_file: that of held-out samples, likewise
   JobSpec spec;
+  // Lines of the fields that the file sets, by path; entries of key-value pairs have their own,
+  // such as labels.team.
+  std::map<std::string, int> lines;
 };
 
 // Parses YAML text. On failure INVALID_ARGUMENT lists every problem, one a line, each as
@@ -26,5 +30,8 @@ absl::StatusOr<JobFile> ParseJobFile(std::string_view yaml, std::string_view sou
 // Sets one field from text, as in --set training.steps=20. Lists are comma-separated, labels are
 // "labels.key=value".
 absl::Status SetJobField(std::string_view assignment, JobFile& job);
+
+// A field as errors name it: "<source>:<line>: <field>", or alone where the file does not set it.
+std::string PlaceOf(const JobFile& job, std::string_view source, std::string_view field);
 
 }  // namespace dropbp

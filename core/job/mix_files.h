@@ -6,16 +6,21 @@
 #include <string_view>
 
 #include "core/base/status.h"
-#include "core/job/job_spec.h"
+#include "core/job/job_file.h"
 
 namespace dropbp {
 
-// Puts the SHA-256 of each file in place of its name in spec.mix. A key that is a SHA-256 is a file
-// that was uploaded before and stays. Names are relative to `folder`. Returns the files' paths by
-// their SHA-256. NOT_FOUND or INVALID_ARGUMENT names the file that is missing, empty or there
-// twice.
-absl::StatusOr<std::map<std::string, std::string>> ResolveMixFiles(const std::string& folder,
-                                                                   DatasetSpec& spec);
+struct MixFile {
+  std::string name;  // as it is written
+  std::string path;
+};
+
+// Puts the SHA-256 of each file in place of its name in job.spec.dataset.mix. A key that is a
+// SHA-256 is a file that was uploaded before and stays. Names are relative to the folder of
+// `source`, the job file. Returns the files by their SHA-256. NOT_FOUND or INVALID_ARGUMENT names
+// line and file that is missing, empty or there twice.
+absl::StatusOr<std::map<std::string, MixFile>> ResolveMixFiles(const std::string& source,
+                                                               JobFile& job);
 
 // Whether `text` is a SHA-256 as 64 lower-case hexadecimal digits.
 bool IsSha256(std::string_view text);

@@ -1,11 +1,13 @@
 // Commands that stay: watch, logs --follow, submit --follow, over restarts and Ctrl-C.
 #include <signal.h>
 
+#include <fstream>
 #include <thread>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "core/base/files.h"
 #include "tests/support/poll_until.h"
 #include "tests/unit/client/commands_fixture.h"
 
@@ -112,6 +114,28 @@ TEST_F(FollowingTest, SubmitFollowKeepsTheIdAsItsOnlyData) {
   EXPECT_EQ(code, ExitCode::kCancelled);
   EXPECT_EQ(captured.out(), "mine\n");
   EXPECT_THAT(captured.err(), HasSubstr("CANCELLED"));
+}
+
+// Workers know files of a mix by their content only.
+TEST_F(FollowingTest, SubmitFollowCallsFilesOfAMixAsTheJobFileDoes) {
+  const std::string content = "{}\n", sha256 = Sha256Hex(content);
+  std::ofstream(folder() / "more.jsonl") << content;
+  CapturedConsole captured;
+  ExitCode code = ExitCode::kError;
+  std::thread submit([&] {
+    code = Dropbp(absl::StrCat("submit --name mine --follow --set dataset.mix.more.jsonl=1 -f ",
+                               (folder() / "job.yaml").string()),
+                  captured);
+  });
+  EXPECT_TRUE(WaitForOutput(captured, "mine\n"));
+  ASSERT_TRUE(agent_
+                  .Prepared(*coordinator_, "mine",
+                            absl::StrCat("dataset.mix file ", sha256, ":1: no key is known"))
+                  .ok());
+  submit.join();
+  EXPECT_EQ(code, ExitCode::kJobFailed);
+  EXPECT_THAT(captured.err(), HasSubstr("dataset.mix file more.jsonl:1: no key is known"));
+  EXPECT_THAT(captured.err(), Not(HasSubstr(sha256)));
 }
 
 TEST_F(FollowingTest, ACallThatBeginsWhileTheCoordinatorIsAwayIsAnsweredWhenItIsBack) {

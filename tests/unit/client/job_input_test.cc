@@ -73,7 +73,10 @@ TEST_F(JobInputTest, FilesOfAMixAreRelativeToTheJobFileToo) {
   arguments_.sets = {"dataset.mix.gone.jsonl=1"};
   EXPECT_TRUE(absl::IsNotFound(LoadJob(arguments_).status()));
   arguments_.sets = {"dataset.mix.more.jsonl=0"};
-  EXPECT_THAT(LoadJob(arguments_).status().message(), HasSubstr("a number above 0"));
+  const auto violations = ViolationsOf(LoadJob(arguments_).status());
+  ASSERT_EQ(violations.size(), 1u);
+  EXPECT_EQ(violations[0].field, "dataset.mix.more.jsonl") << "as it is written";
+  EXPECT_THAT(violations[0].description, HasSubstr("a number above 0"));
 }
 
 TEST_F(JobInputTest, AValidationFileIsReadLikeTheDataset) {
@@ -99,7 +102,22 @@ TEST_F(JobInputTest, AValidationFileOfAnotherTypeOrNoneIsRefused) {
               HasSubstr("legal is a file of the same type"));
   arguments_.validation = (folder_ / "nowhere.jsonl").string();
   EXPECT_THAT(LoadJob(arguments_).status().message(),
-              HasSubstr("dataset.validation_file: found no file at "));
+              HasSubstr("--validation-dataset: found no file at "));
+}
+
+TEST_F(JobInputTest, AFileThatIsNotThereIsNamedWithItsLine) {
+  Write("job.yaml",
+        "model: tiny\ndataset:\n  file: data/train.jsonl\n  validation_file: gone.jsonl\n");
+  EXPECT_EQ(LoadJob(arguments_).status().message(),
+            arguments_.file + ":4: dataset.validation_file: found no file at " +
+                (folder_ / "gone.jsonl").string());
+  Write("job.yaml", "model: tiny\ndataset:\n  mix:\n    gone.jsonl: 1\n");
+  for (const bool needed : {true, false}) {
+    arguments_.dataset_needed = needed;
+    EXPECT_EQ(LoadJob(arguments_).status().message(),
+              arguments_.file + ":4: dataset.mix.gone.jsonl: found no file at " +
+                  (folder_ / "gone.jsonl").string());
+  }
 }
 
 TEST_F(JobInputTest, EveryWrongSetIsNamed) {
@@ -122,7 +140,8 @@ TEST_F(JobInputTest, AMissingDatasetIsNamedWithItsPath) {
   std::filesystem::remove(folder_ / "data/train.jsonl");
   const absl::Status status = LoadJob(arguments_).status();
   EXPECT_TRUE(absl::IsNotFound(status));
-  EXPECT_THAT(status.message(), HasSubstr((folder_ / "data/train.jsonl").string()));
+  EXPECT_EQ(status.message(), arguments_.file + ":4: dataset.file: found no file at " +
+                                  (folder_ / "data/train.jsonl").string());
 }
 
 TEST_F(JobInputTest, AnEmptyDatasetAndAFolderAreRefused) {

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
+#include <map>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -47,8 +48,9 @@ absl::Status Preview(const PreviewFlags& flags) {
   ASSIGN_OR_RETURN(JobFile job, ParseJobFile(yaml, flags.job_file));
   ASSIGN_OR_RETURN(const std::string path, DataPath(flags, job));
   ASSIGN_OR_RETURN(const auto tokenizer, data::Tokenizer::Load(flags.model));
-  const std::string folder = std::filesystem::path(flags.job_file).parent_path();
-  ASSIGN_OR_RETURN(const auto mix_paths, ResolveMixFiles(folder, job.spec.dataset));
+  ASSIGN_OR_RETURN(const auto mix, ResolveMixFiles(flags.job_file, job));
+  std::map<std::string, std::string> mix_paths;
+  for (const auto& [sha256, file] : mix) mix_paths[sha256] = file.path;
   ASSIGN_OR_RETURN(const data::JobData data,
                    data::LoadJobData({.dataset = path, .validation = "", .mix = mix_paths},
                                      job.spec, flags.model));

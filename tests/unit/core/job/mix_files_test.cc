@@ -11,9 +11,12 @@
 namespace dropbp {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
+using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::Pair;
+using ::testing::StartsWith;
 
 class MixFilesTest : public ::testing::Test {
  protected:
@@ -25,9 +28,16 @@ class MixFilesTest : public ::testing::Test {
     std::ofstream(folder_ / name) << content;
     return (folder_ / name).string();
   }
-  std::string ErrorOf(const DatasetSpec& spec) {
-    DatasetSpec copy = spec;
-    return std::string(ResolveMixFiles(folder_.string(), copy).status().message());
+  // Of a job file with these files in its mix, from its fourth line on.
+  JobFile Job(const std::string& entries) {
+    const auto job = ParseJobFile("model: m\ndataset:\n  mix:\n" + entries, Source());
+    EXPECT_TRUE(job.ok()) << job.status();
+    return job.ok() ? *job : JobFile();
+  }
+  std::string Source() const { return (folder_ / "job.yaml").string(); }
+  std::string ErrorOf(const std::string& entries) {
+    JobFile job = Job(entries);
+    return std::string(ResolveMixFiles(Source(), job).status().message());
   }
 
   const std::filesystem::path folder_;
@@ -36,27 +46,35 @@ class MixFilesTest : public ::testing::Test {
 TEST_F(MixFilesTest, PutsContentInPlaceOfNames) {
   const std::string path = Write("data/a.jsonl", "{}\n");
   const std::string uploaded(64, 'a');
-  DatasetSpec spec;
-  spec.mix = {{"data/a.jsonl", 0.5}, {uploaded, 3}};
-  const auto paths = ResolveMixFiles(folder_.string(), spec);
-  ASSERT_TRUE(paths.ok()) << paths.status();
-  EXPECT_THAT(*paths, ElementsAre(Pair(Sha256Hex("{}\n"), path)));
-  EXPECT_EQ(spec.mix, (std::map<std::string, double>{{Sha256Hex("{}\n"), 0.5}, {uploaded, 3}}));
+  JobFile job = Job("    data/a.jsonl: 0.5\n    " + uploaded + ": 3\n");
+  const auto files = ResolveMixFiles(Source(), job);
+  ASSERT_TRUE(files.ok()) << files.status();
+  EXPECT_THAT(*files,
+              ElementsAre(Pair(Sha256Hex("{}\n"), AllOf(Field(&MixFile::name, "data/a.jsonl"),
+                                                        Field(&MixFile::path, path)))));
+  EXPECT_EQ(job.spec.dataset.mix,
+            (std::map<std::string, double>{{Sha256Hex("{}\n"), 0.5}, {uploaded, 3}}));
 }
 
 TEST_F(MixFilesTest, NamesWhatCannotBeUsed) {
   Write("empty.jsonl", "");
   Write("a.jsonl", "{}\n");
   Write("b.jsonl", "{}\n");
-  DatasetSpec spec;
-  spec.mix = {{"gone.jsonl", 1}};
-  EXPECT_THAT(ErrorOf(spec), HasSubstr("dataset.mix: found no file at "));
-  spec.mix = {{"data", 1}};
-  EXPECT_THAT(ErrorOf(spec), HasSubstr("is not a regular file"));
-  spec.mix = {{"empty.jsonl", 1}};
-  EXPECT_THAT(ErrorOf(spec), HasSubstr("empty.jsonl is empty, legal are records"));
-  spec.mix = {{"a.jsonl", 1}, {"b.jsonl", 1}};
-  EXPECT_THAT(ErrorOf(spec), HasSubstr("b.jsonl has the same content as another file of the mix"));
+  EXPECT_EQ(ErrorOf("    a.jsonl: 1\n    gone.jsonl: 1\n"),
+            Source() + ":5: dataset.mix.gone.jsonl: found no file at " +
+                (folder_ / "gone.jsonl").string());
+  EXPECT_THAT(ErrorOf("    data: 1\n"), HasSubstr("is not a regular file"));
+  EXPECT_THAT(ErrorOf("    empty.jsonl: 1\n"),
+              HasSubstr("empty.jsonl is empty, legal are records"));
+  EXPECT_THAT(ErrorOf("    a.jsonl: 1\n    b.jsonl: 1\n"),
+              HasSubstr(":5: dataset.mix.b.jsonl: found the content of another file of the mix"));
+}
+
+TEST_F(MixFilesTest, WhatTheCommandLineNamesHasNoLine) {
+  JobFile job = Job("    gone.jsonl: 1\n");
+  ASSERT_TRUE(SetJobField("dataset.mix.gone.jsonl=2", job).ok());
+  EXPECT_THAT(std::string(ResolveMixFiles(Source(), job).status().message()),
+              StartsWith("dataset.mix.gone.jsonl: found no file at "));
 }
 
 }  // namespace
