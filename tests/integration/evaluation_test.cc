@@ -107,6 +107,13 @@ TEST_F(EvaluationTest, StopsEarlyAndLeavesTheBestWeights) {
                                    [](const v1::Checkpoint& one) { return one.best(); });
   ASSERT_NE(marked, kept.checkpoints().end());
   EXPECT_EQ(marked->step(), best.step);
+  // Another job begins from it; a learning rate of 0 leaves everything as it began.
+  plain.training.steps = 1;
+  plain.training.learning_rate = 0;
+  plain.init_from = job.job_id() + "@best";
+  const v1::Job begun = RunUndisturbed(plain);
+  EXPECT_EQ(begun.spec().init_from(), absl::StrCat(job.job_id(), "@", best.step));
+  EXPECT_EQ(AdapterHash(begun), AdapterHash(job));
 }
 
 TEST_F(EvaluationTest, AGangThatCrashesComesToTheSameEnd) {
@@ -124,6 +131,25 @@ TEST_F(EvaluationTest, AGangThatCrashesComesToTheSameEnd) {
   EXPECT_EQ(job.state_message(), undisturbed.state_message());
   EXPECT_EQ(AdapterHash(job), AdapterHash(undisturbed));
   EXPECT_EQ(job.progress().evaluation().loss(), undisturbed.progress().evaluation().loss());
+}
+
+// An evaluation takes hundreds of times as long as a step here, so that the pause comes into one.
+TEST_F(EvaluationTest, APauseBreaksOneOffAndItIsMadeAgain) {
+  JobSpec spec = TinyJob();
+  spec.training.steps = 4;
+  spec.evaluation.every_steps = 2;
+  spec.dataset.validation_artifact = UploadHeldOut(TinyDataset(1500));
+  const v1::Job undisturbed = RunUndisturbed(spec);
+  ASSERT_OK_AND_ASSIGN(const std::string id, cluster().Submit(spec, data_, "disturbed"));
+  ASSERT_OK(cluster().WaitForStep(id, 2).status());
+  ASSERT_OK(cluster().client().PauseJob(id).status());
+  ASSERT_OK(cluster().WaitForState(id, v1::Job::PAUSED).status());
+  ASSERT_OK(cluster().client().ResumeJob(id).status());
+  ASSERT_OK_AND_ASSIGN(const v1::Job job, cluster().WaitForEnd(id));
+  EXPECT_EQ(job.state(), v1::Job::SUCCEEDED) << job.state_message();
+  EXPECT_EQ(AdapterHash(job), AdapterHash(undisturbed));
+  EXPECT_EQ(job.progress().evaluation().loss(), undisturbed.progress().evaluation().loss());
+  EXPECT_THAT(EvaluationsOf(id), SizeIs(2));
 }
 
 TEST_F(EvaluationTest, AShareIsHeldOutAndTheLossFalls) {
