@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <filesystem>
@@ -117,6 +118,13 @@ absl::StatusOr<std::string> Sha256HexOfFile(const std::string& path) {
     return absl::OkStatus();
   }));
   return sha.Finish();
+}
+
+bool IsSha256(std::string_view text) {
+  constexpr size_t kDigits = 64;
+  return text.size() == kDigits && std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+         });
 }
 
 Sha256::Sha256() : context_(EVP_MD_CTX_new()) {

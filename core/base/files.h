@@ -18,6 +18,8 @@ absl::Status WriteFileAtomically(const std::string& path, std::string_view conte
 // SHA-256 as 64 lower-case hexadecimal digits.
 std::string Sha256Hex(std::string_view content);
 absl::StatusOr<std::string> Sha256HexOfFile(const std::string& path);
+// Whether `text` has that form.
+bool IsSha256(std::string_view text);
 
 // Incremental SHA-256.
 class Sha256 {

@@ -1,6 +1,5 @@
 #include "core/checkpoint/manifest.h"
 
-#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <system_error>
@@ -20,12 +19,6 @@ constexpr std::string_view kHashKey = "  \"sha256\": \"";
 constexpr std::string_view kEnd = "\"\n}\n";
 constexpr size_t kHashDigits = 64;
 constexpr size_t kTailBytes = kHashKey.size() + kHashDigits + kEnd.size();
-
-bool IsSha256(std::string_view text) {
-  return text.size() == kHashDigits && std::all_of(text.begin(), text.end(), [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-         });
-}
 
 absl::Status Illegal(const std::string& what) {
   return absl::InvalidArgumentError(absl::StrCat("checkpoint manifest: ", what));

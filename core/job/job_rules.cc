@@ -9,12 +9,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "core/base/files.h"
 #include "core/base/text.h"
 #include "core/job/init_from.h"
 #include "core/job/job_fields.h"
 #include "core/job/job_values.h"
 #include "core/job/lora_targets.h"
-#include "core/job/mix_files.h"
 
 namespace dropbp {
 namespace {

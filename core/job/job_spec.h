@@ -131,7 +131,7 @@ struct JobSpec {
   int64_t max_restarts = 5;
   int64_t priority = 0;
   std::map<std::string, std::string> labels;
-  std::string init_from;  // id of an earlier job whose result training begins from
+  std::string init_from;  // what training begins from; core/job/init_from.h
 };
 
 // Whether a method trains low-rank adapters: lora, and qlora on 4-bit base weights.

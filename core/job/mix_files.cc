@@ -1,10 +1,8 @@
 #include "core/job/mix_files.h"
 
-#include <algorithm>
 #include <filesystem>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/files.h"
 
@@ -30,11 +28,6 @@ absl::Status CheckIsFile(const std::string& place, const std::string& path) {
 }
 
 }  // namespace
-
-bool IsSha256(std::string_view text) {
-  const auto is_hex = [](char c) { return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f'); };
-  return text.size() == 64 && std::all_of(text.begin(), text.end(), is_hex);
-}
 
 absl::StatusOr<std::map<std::string, MixFile>> ResolveMixFiles(const std::string& source,
                                                                JobFile& job) {

@@ -3,7 +3,6 @@
 
 #include <map>
 #include <string>
-#include <string_view>
 
 #include "core/base/status.h"
 #include "core/job/job_file.h"
@@ -21,8 +20,5 @@ struct MixFile {
 // line and file that is missing, empty or there twice.
 absl::StatusOr<std::map<std::string, MixFile>> ResolveMixFiles(const std::string& source,
                                                                JobFile& job);
-
-// Whether `text` is a SHA-256 as 64 lower-case hexadecimal digits.
-bool IsSha256(std::string_view text);
 
 }  // namespace dropbp

@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <filesystem>
@@ -44,12 +43,6 @@ absl::Status SizeMismatch(int64_t found, const std::string& qualifier, int64_t p
 }
 
 }  // namespace
-
-bool IsSha256(std::string_view text) {
-  return text.size() == 64 && std::all_of(text.begin(), text.end(), [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-         });
-}
 
 ArtifactUpload::ArtifactUpload(int fd, std::string temp_path, std::string final_path,
                                std::string sha256, int64_t size)

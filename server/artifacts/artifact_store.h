@@ -12,9 +12,6 @@
 
 namespace dropbp::server {
 
-// Whether `text` is 64 lower-case hexadecimal digits.
-bool IsSha256(std::string_view text);
-
 // A file on its way in. Dropping it before Commit leaves nothing behind.
 class ArtifactUpload {
  public:

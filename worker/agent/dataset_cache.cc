@@ -3,25 +3,10 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/files.h"
 
 namespace dropbp::agent {
-namespace {
-
-constexpr size_t kSha256HexLength = 64;
-
-bool IsSha256(const std::string& text) {
-  if (text.size() != kSha256HexLength) return false;
-  for (const char c : text) {
-    if (!absl::ascii_isdigit(c) && (c < 'a' || c > 'f')) return false;
-  }
-  return true;
-}
-
-}  // namespace
-
 absl::StatusOr<std::string> DatasetCache::Fetch(const std::string& sha256,
                                                 const CancelToken& cancel) {
   if (!IsSha256(sha256)) {

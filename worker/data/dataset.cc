@@ -107,15 +107,12 @@ class Collector {
       ++report.duplicates;
       return absl::OkStatus();
     }
-    const int64_t supervised = sample.SupervisedTokens();
-    if (supervised == 0 || (too_long && spec_.overlength == "drop")) {
+    if (sample.SupervisedTokens() == 0 || (too_long && spec_.overlength == "drop")) {
       ++report.dropped;
       return absl::OkStatus();
     }
-    ++report.samples;
     report.truncated += too_long;
-    report.tokens += static_cast<int64_t>(sample.ids.size());
-    report.supervised_tokens += supervised;
+    CountSample(sample, report);
     dataset_.samples.push_back(std::move(sample));
     return absl::OkStatus();
   }
@@ -131,6 +128,12 @@ class Collector {
 
 int64_t Sample::SupervisedTokens() const {
   return std::count(supervised.begin(), supervised.end(), true);
+}
+
+void CountSample(const Sample& sample, DatasetReport& report) {
+  ++report.samples;
+  report.tokens += static_cast<int64_t>(sample.ids.size());
+  report.supervised_tokens += sample.SupervisedTokens();
 }
 
 namespace {

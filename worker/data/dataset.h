@@ -37,6 +37,9 @@ struct DatasetReport {
   int64_t validation_supervised_tokens = 0;
 };
 
+// Counts a sample and its tokens.
+void CountSample(const Sample& sample, DatasetReport& report);
+
 // Samples by index that share a row of a batch.
 using Row = std::vector<int64_t>;
 

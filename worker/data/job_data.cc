@@ -33,12 +33,8 @@ DatasetSpec ValidationSpec(const DatasetSpec& spec) {
 // Counts samples and tokens again; what else was counted is of the whole file.
 void CountAgain(TokenizedDataset& dataset) {
   DatasetReport& report = dataset.report;
-  report.samples = static_cast<int64_t>(dataset.samples.size());
-  report.tokens = report.supervised_tokens = 0;
-  for (const Sample& sample : dataset.samples) {
-    report.tokens += static_cast<int64_t>(sample.ids.size());
-    report.supervised_tokens += sample.SupervisedTokens();
-  }
+  report.samples = report.tokens = report.supervised_tokens = 0;
+  for (const Sample& sample : dataset.samples) CountSample(sample, report);
 }
 
 absl::StatusOr<std::vector<Sample>> TakeShare(const JobSpec& spec, TokenizedDataset& dataset) {

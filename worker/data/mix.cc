@@ -49,22 +49,20 @@ std::vector<int64_t> DrawShare(double share, int64_t count, uint64_t seed, uint3
 }
 
 void Append(const Sample& sample, TokenizedDataset& dataset) {
-  ++dataset.report.samples;
-  dataset.report.tokens += static_cast<int64_t>(sample.ids.size());
-  dataset.report.supervised_tokens += sample.SupervisedTokens();
+  CountSample(sample, dataset.report);
   dataset.samples.push_back(sample);
 }
 
 // Every sample is in memory as often as it comes in a pass.
-absl::Status CheckSize(const std::string& sha256, double weight, const TokenizedDataset& file,
+absl::Status CheckSize(const std::string& path, double weight, const TokenizedDataset& file,
                        const TokenizedDataset& dataset) {
   constexpr double kMostTokens = 2e9;
   const double tokens =
       static_cast<double>(dataset.report.tokens) + weight * static_cast<double>(file.report.tokens);
   if (tokens <= kMostTokens) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
-      "dataset.mix.", sha256, ": found weight ", weight, " on ", file.report.tokens,
-      " tokens, which makes ", tokens, " in one pass; legal are at most ", kMostTokens));
+      path, ": found weight ", weight, " on ", file.report.tokens, " tokens, which makes ", tokens,
+      " in one pass; legal are at most ", kMostTokens));
 }
 
 void AddReport(const DatasetReport& file, DatasetReport& report) {
@@ -89,7 +87,7 @@ absl::Status AddMix(const std::map<std::string, std::string>& paths, const Datas
       return absl::NotFoundError(absl::StrCat("dataset.mix: found no file ", sha256));
     ASSIGN_OR_RETURN(const TokenizedDataset file, LoadFile(sha256, path->second, spec, model_dir));
     AddReport(file.report, dataset.report);
-    RETURN_IF_ERROR(CheckSize(sha256, weight, file, dataset));
+    RETURN_IF_ERROR(CheckSize(path->second, weight, file, dataset));
     const double whole = std::floor(weight);
     for (int64_t pass = 0; pass < static_cast<int64_t>(whole); ++pass) {
       for (const Sample& sample : file.samples) Append(sample, dataset);

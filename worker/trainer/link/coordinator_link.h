@@ -34,7 +34,7 @@ struct Assignment {
   std::string host_address = "127.0.0.1";
   std::string checkpoint_dir;   // what to go on from; empty: begin at step 0
   std::string validation_path;  // held-out samples; empty: there is no such file
-  std::string init_dir;         // an earlier job's result to begin from; empty: fresh values
+  std::string init_dir;         // what an earlier job trained, to begin from; empty: fresh values
 };
 
 // One optimizer step; the fields of dropbp.v1.StepReport.
@@ -153,7 +153,8 @@ class CoordinatorLink {
 
   // Mask blocks received since the last call, oldest first.
   virtual std::vector<MaskBlock> TakeMaskBlocks() = 0;
-  // What the agent asked for; the training loop ends after the current step.
+  // What the agent asked for, from then on; the training loop ends after the current step, or the
+  // current batch of an evaluation.
   virtual StopRequest stop_request() const = 0;
 };
 

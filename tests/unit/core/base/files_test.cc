@@ -85,6 +85,15 @@ TEST_F(FilesTest, HashesAFileLikeItsContent) {
 
 TEST(Sha256Test, AgreesWithThePublishedVector) { EXPECT_EQ(Sha256Hex("abc"), kSha256OfAbc); }
 
+TEST(Sha256Test, HasOneForm) {
+  const std::string hash = kSha256OfAbc;
+  EXPECT_TRUE(IsSha256(hash));
+  EXPECT_FALSE(IsSha256(""));
+  EXPECT_FALSE(IsSha256(hash.substr(1)));
+  EXPECT_FALSE(IsSha256(hash + "0"));
+  for (const char* last : {"A", "g", "/"}) EXPECT_FALSE(IsSha256(hash.substr(1) + last)) << last;
+}
+
 TEST(Sha256Test, DoesNotCareHowBytesAreSplit) {
   Sha256 sha;
   sha.Update("a");
