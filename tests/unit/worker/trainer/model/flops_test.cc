@@ -24,25 +24,41 @@ int64_t ProductFlops(const at::RecordFunction& call, size_t first, bool transpos
   return 2 * a.numel() * (transposed ? b.size(0) : b.size(-1));
 }
 
+// Products that run at the moment: one may call another, which is then part of it.
+int& Depth() {
+  static int depth = 0;
+  return depth;
+}
+
+struct InsideProduct : at::ObserverContext {};
+
 std::unique_ptr<at::ObserverContext> Count(const at::RecordFunction& call) {
   const std::string name = call.name();
+  int64_t flops = 0;
   if (name == "aten::mm" || name == "aten::bmm") {
-    Counts()[name] += ProductFlops(call, 0, false);
+    flops = ProductFlops(call, 0, false);
   } else if (name == "aten::addmm_" || name == "aten::baddbmm_" || name == "aten::addmm") {
-    Counts()[name] += ProductFlops(call, 1, false);
+    flops = ProductFlops(call, 1, false);
   } else if (name == "mkldnn::_linear_pointwise") {
-    Counts()[name] += ProductFlops(call, 0, true);
+    flops = ProductFlops(call, 0, true);
+  } else {
+    return nullptr;
   }
-  return nullptr;
+  if (Depth()++ == 0) Counts()[name] += flops;
+  return std::make_unique<InsideProduct>();
+}
+
+void EndOfCall(const at::RecordFunction&, at::ObserverContext* product) {
+  if (product != nullptr) --Depth();
 }
 
 // Counts from its construction to its end.
 class Counting {
  public:
   Counting()
-      : handle_(
-            at::addThreadLocalCallback(at::RecordFunctionCallback(&Count).needsInputs(true).scopes(
-                {at::RecordScope::FUNCTION}))) {
+      : handle_(at::addThreadLocalCallback(at::RecordFunctionCallback(&Count, &EndOfCall)
+                                               .needsInputs(true)
+                                               .scopes({at::RecordScope::FUNCTION}))) {
     Counts().clear();
   }
   ~Counting() { at::removeCallback(handle_); }
@@ -59,42 +75,102 @@ class Counting {
   at::CallbackHandle handle_;
 };
 
-class FlopsTest : public ::testing::TestWithParam<SmallCase> {};
+// A decoder on a batch, and what the table says of it.
+class FlopsTest : public ::testing::TestWithParam<SmallCase> {
+ protected:
+  int64_t Tokens() const { return batch_.ids.size(0) * length_; }
 
-// Scores and mix cost 8 * keys * heads * head_dim by the formula: the four products of their
-// gradient. What runs has a fifth, since scores are computed again instead of being kept. By the
-// formula a window of 9 leaves 9 keys; what runs has all keys of a block of positions, of which
-// this sequence is one.
-TEST_P(FlopsTest, BackwardOfEveryUnitCostsWhatTheTableSays) {
-  const std::string& method = GetParam().method;
-  const auto decoder = SmallDecoder(SmallOptions(method), GetParam().family);
-  const SmallBatch batch = MakeBatch();
-  const ModelShape shape = decoder->config().shape;
-  const JobSpec spec = SmallSpec(method);
-  const int64_t virtual_tokens = method == "prompt_tuning" ? 4 : 0;
-  const LayerTable table = BuildLayerTable(shape, spec, batch.ids.size(1)).value();
-  const int64_t length = batch.ids.size(1) + virtual_tokens;
-  const int64_t tokens = batch.ids.size(0) * length;
-  const int64_t by_key = 8 * shape.attention_heads * shape.head_dim;
-
-  const auto walk = decoder->Walk(batch.ids, batch.targets, 1);
-  BackwardWalk::Gradients gradients(decoder->trainable().size());
-  at::Tensor cotangent = walk->Top(gradients);
-  for (int unit = static_cast<int>(table.units.size()) - 1; unit >= 0; --unit) {
-    const Unit& row = table.units[unit];
-    const bool attention = row.kind == UnitKind::kAttention;
-    const Counting counting;
-    cotangent = walk->Through(unit, cotangent, gradients);
-    const int64_t keys = shape.Window(row.layer) > 0 ? 9 : length;
-    const int64_t linear_of_table = row.backward_flops - (attention ? by_key * keys : 0);
-    // Nothing below unit 0 is trained with adapters: its input's gradient is left out.
-    if (unit == 0 && virtual_tokens == 0 && method != "full") {
-      EXPECT_LT(Counting::Linear(), tokens * linear_of_table);
-    } else {
-      EXPECT_EQ(Counting::Linear(), tokens * linear_of_table) << "unit " << unit;
-    }
-    EXPECT_EQ(Counting::Attention(), attention ? tokens * by_key * length * 5 / 4 : 0) << unit;
+  // Backward FLOPs of a token through a unit, without attention's scores and mix. By the formula
+  // these cost 8 * keys * heads * head_dim, where a window of 9 leaves 9 keys.
+  int64_t LinearOfTable(size_t unit) const {
+    const Unit& row = table_.units[unit];
+    if (row.kind != UnitKind::kAttention) return row.backward_flops;
+    return row.backward_flops - by_key_ * (shape_.Window(row.layer) > 0 ? 9 : length_);
   }
+
+  // What runs of scores and mix for a token: not the four products of their gradient, but a fifth
+  // too, since scores are computed again instead of being kept; and all keys of a block of
+  // positions, of which this sequence is one.
+  int64_t AttentionThatRuns(size_t unit) const {
+    return table_.units[unit].kind == UnitKind::kAttention ? by_key_ * length_ * 5 / 4 : 0;
+  }
+
+  // Nothing below the units is trained with adapters: the lowest kept unit leaves the gradient of
+  // its input out.
+  bool TrainsBelow() const { return virtual_tokens_ > 0 || GetParam().method == "full"; }
+
+  // Counted FLOPs of the backward pass under masks: a step's less those of a forward pass.
+  struct Flops {
+    int64_t linear = 0;
+    int64_t attention = 0;
+  };
+  Flops BackwardUnder(const std::vector<MaskRow>& rows) const {
+    const auto loss = [&] {
+      return decoder_->LossSum(decoder_->ForwardGroups(batch_.ids, {.rows = rows}), batch_.targets);
+    };
+    const Counting counting;
+    {
+      const at::NoGradGuard no_grad;
+      loss();
+    }
+    const Flops forward = {Counting::Linear(), Counting::Attention()};
+    loss().backward();
+    return {Counting::Linear() - 2 * forward.linear, Counting::Attention() - 2 * forward.attention};
+  }
+
+  const std::unique_ptr<Decoder> decoder_ =
+      SmallDecoder(SmallOptions(GetParam().method), GetParam().family);
+  const SmallBatch batch_ = MakeBatch();
+  const ModelShape shape_ = decoder_->config().shape;
+  const int64_t virtual_tokens_ = GetParam().method == "prompt_tuning" ? 4 : 0;
+  const int64_t length_ = batch_.ids.size(1) + virtual_tokens_;
+  const int64_t by_key_ = 8 * shape_.attention_heads * shape_.head_dim;
+  const LayerTable table_ =
+      BuildLayerTable(shape_, SmallSpec(GetParam().method), batch_.ids.size(1)).value();
+};
+
+TEST_P(FlopsTest, BackwardOfEveryUnitCostsWhatTheTableSays) {
+  const auto walk = decoder_->Walk(batch_.ids, batch_.targets, 1);
+  BackwardWalk::Gradients gradients(decoder_->trainable().size());
+  at::Tensor cotangent = walk->Top(gradients);
+  for (size_t unit = table_.units.size(); unit-- > 0;) {
+    const Counting counting;
+    cotangent = walk->Through(static_cast<int>(unit), cotangent, gradients);
+    if (unit == 0 && !TrainsBelow()) {
+      EXPECT_LT(Counting::Linear(), Tokens() * LinearOfTable(unit));
+    } else {
+      EXPECT_EQ(Counting::Linear(), Tokens() * LinearOfTable(unit)) << "unit " << unit;
+    }
+    EXPECT_EQ(Counting::Attention(), Tokens() * AttentionThatRuns(unit)) << unit;
+  }
+}
+
+// Two groups of one sequence; both keep unit 1, and none below it.
+TEST_P(FlopsTest, AStepsBackwardCostsItsKeptUnitsAndTheHead) {
+  constexpr size_t kLowest = 1;
+  const std::vector<MaskRow> lowest(2, {false, true, false, false, false, false});
+  const std::vector<MaskRow> rows = {{false, true, false, true, true, false},
+                                     {false, true, true, false, true, true}};
+  const int64_t head = batch_.targets.ne(-100).sum().item<int64_t>() * table_.head_backward_flops;
+  const Flops least = BackwardUnder(lowest);
+  const int64_t most = head + Tokens() * LinearOfTable(kLowest);
+  if (TrainsBelow()) {
+    EXPECT_EQ(least.linear, most);
+  } else {
+    EXPECT_LT(least.linear, most);
+    EXPECT_GT(least.linear, head);
+  }
+  Flops expected = least;
+  for (const MaskRow& row : rows) {
+    for (size_t unit = kLowest + 1; unit < row.size(); ++unit) {
+      if (!row[unit]) continue;
+      expected.linear += length_ * LinearOfTable(unit);
+      expected.attention += length_ * AttentionThatRuns(unit);
+    }
+  }
+  const Flops found = BackwardUnder(rows);
+  EXPECT_EQ(found.linear, expected.linear);
+  EXPECT_EQ(found.attention, expected.attention);
 }
 
 TEST_P(FlopsTest, TheTableCountsWhatTheDecoderTrains) {
