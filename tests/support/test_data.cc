@@ -65,7 +65,6 @@ absl::StatusOr<std::string> TinyModel() {
 
 JobSpec TinyJob() {
   JobSpec spec;
-  spec.dropbp.allocation = "quadratic";
   spec.model = "tiny";
   spec.dtype = "fp32";
   spec.dataset.max_length = 64;
@@ -76,6 +75,7 @@ JobSpec TinyJob() {
   spec.training.micro_batch_size = 2;
   spec.training.learning_rate = 1e-3;
   spec.dropbp.drop_rate = 0.5;
+  spec.dropbp.allocation = "quadratic";
   spec.dropbp.probe_samples = 2;
   spec.resources.ranks = 2;
   spec.resources.device = "cpu";

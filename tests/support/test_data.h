@@ -19,7 +19,8 @@ std::string TrainerProgram();
 // tokenizer and chat template), made once under $DROPBP_MODELS by make_tiny_model.py.
 absl::StatusOr<std::string> TinyModel();
 
-// A job on TinyModel() that trains in seconds: LoRA, fp32, 2 ranks, drop rate 0.5 with a probe.
+// A job on TinyModel() that trains in seconds: LoRA, fp32, 2 ranks, drop rate 0.5 by sensitivity
+// (quadratic, not the default), so that it has a probe and two plans.
 JobSpec TinyJob();
 
 // `samples` different prompt and completion records, one a line.

@@ -44,7 +44,6 @@ hf::ModelConfig TinyGemmaConfig() {
 
 JobSpec TinySpec() {
   JobSpec spec;
-  spec.dropbp.allocation = "quadratic";
   spec.dtype = "fp32";
   spec.dataset.max_length = 16;
   spec.lora.rank = 4;

@@ -20,7 +20,7 @@ inline constexpr int kTinyUnits = 6;
 inline constexpr int kTinySteps = 6;
 
 // A decoder of three blocks; LoRA of rank 4 in fp32; 6 steps of 8 sequences in micro-batches of 2;
-// nothing dropped.
+// nothing dropped. Its allocation is uniform, not the default.
 hf::ModelConfig TinyConfig();
 // The same with everything that Gemma has besides.
 hf::ModelConfig TinyGemmaConfig();

@@ -5,7 +5,11 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <algorithm>
+#include <functional>
+#include <iterator>
 #include <limits>
+#include <set>
 
 #include "tests/unit/worker/trainer/collective/run_ranks.h"
 #include "tests/unit/worker/trainer/stress.h"
@@ -27,8 +31,15 @@ JobSpec DropSpec(double rate, const std::string& masks) {
   return spec;
 }
 
-// The loop that anyone would write without DropBP: no masks, no plan, no buckets.
-std::vector<at::Tensor> PlainLoop(const JobSpec& spec) {
+// What a loop does besides plain training: `masks` gives the rows of a step, by micro-batch and
+// group, `after_backward` may change its gradients.
+struct Loop {
+  std::function<std::vector<std::vector<MaskRow>>(int64_t step)> masks;
+  std::function<void(const Decoder&, int64_t step)> after_backward;
+};
+
+// The loop that anyone would write for one process: no plan, no buckets.
+std::vector<at::Tensor> PlainLoop(const JobSpec& spec, const Loop& loop = {}) {
   const std::vector<data::Sample> samples = TinySamples();
   const std::unique_ptr<Decoder> model = TinyModel(spec);
   model->SetTraining(true);
@@ -37,16 +48,21 @@ std::vector<at::Tensor> PlainLoop(const JobSpec& spec) {
                         static_cast<uint64_t>(spec.training.seed));
   std::vector<at::Tensor> leaves;
   for (const auto& parameter : model->trainable()) leaves.push_back(parameter.value);
+  const auto micro_batch = static_cast<size_t>(spec.training.micro_batch_size);
   for (int64_t step = 0; step < spec.training.steps; ++step) {
     const std::vector<int64_t> batch = sampler.GlobalBatch(step);
+    std::vector<std::vector<MaskRow>> masks(batch.size() / micro_batch);
+    if (loop.masks) masks = loop.masks(step);
     int64_t count = 0;
     for (int64_t index : batch) count += samples[index].SupervisedTokens();
-    for (size_t begin = 0; begin < batch.size(); begin += 2) {
-      const MicroBatch micro =
-          MakeMicroBatch(samples, absl::MakeConstSpan(batch).subspan(begin, 2), at::kCPU);
-      (model->LossSum(model->Forward(micro.ids, {}), micro.targets) / static_cast<double>(count))
-          .backward();
+    for (size_t m = 0; m < masks.size(); ++m) {
+      const MicroBatch micro = MakeMicroBatch(
+          samples, absl::MakeConstSpan(batch).subspan(m * micro_batch, micro_batch), at::kCPU);
+      const at::Tensor hidden = model->ForwardGroups(micro.tokens(), {.rows = masks[m]});
+      const at::Tensor loss = model->LossSum(hidden, micro.targets) / static_cast<double>(count);
+      if (loss.requires_grad()) loss.backward();
     }
+    if (loop.after_backward) loop.after_backward(*model, step);
     torch::nn::utils::clip_grad_norm_(leaves, spec.training.max_grad_norm);
     optimizer.Step(spec.training.learning_rate);
     optimizer.ClearGradients();
@@ -65,36 +81,90 @@ TEST(TrainerTest, DropRateZeroEqualsThePlainLoopBitForBit) {
   }
 }
 
-TEST(TrainerTest, TheSameJobTwiceGivesTheSameBits) {
+// What must hold whatever the masks are: rows that keep units here and there, or layers from the
+// top.
+class AllocationTest : public ::testing::TestWithParam<const char*> {
+ protected:
+  static JobSpec DropSpec(double rate, const std::string& masks) {
+    JobSpec spec = trainer::DropSpec(rate, masks);
+    spec.dropbp.allocation = GetParam();
+    return spec;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Allocations, AllocationTest, ::testing::Values("uniform", "depth"),
+                         [](const auto& info) { return info.param; });
+
+TEST_P(AllocationTest, TheSameJobTwiceGivesTheSameBits) {
   JobSpec spec = DropSpec(0.5, "balanced");
   spec.lora.dropout = 0.1;
   EXPECT_EQ(TrainTiny(spec, 1)[0].weight_hashes, TrainTiny(spec, 1)[0].weight_hashes);
 }
 
-TEST(TrainerTest, RanksHaveEqualMasksAndEqualWeightsAfterEveryStep) {
-  for (const char* masks : {"balanced", "shared"}) {
+TEST_P(AllocationTest, RanksHaveEqualMasksAndEqualWeightsAfterEveryStep) {
+  for (const char* masks : {"balanced", "shared", "single"}) {
     const auto ranks = TrainTiny(DropSpec(0.5, masks), 2);
     EXPECT_THAT(ranks[0].weight_hashes, SizeIs(kTinySteps));
     EXPECT_EQ(ranks[0].weight_hashes, ranks[1].weight_hashes);
+    std::set<uint64_t> different;
     for (int step = 0; step < kTinySteps; ++step) {
+      different.insert(ranks[0].link->steps[step].mask_hash);
       EXPECT_EQ(ranks[0].link->steps[step].mask_hash, ranks[1].link->steps[step].mask_hash);
       EXPECT_EQ(ranks[0].link->steps[step].loss, ranks[1].link->steps[step].loss);
     }
-    EXPECT_NE(ranks[0].link->steps[0].mask_hash, ranks[0].link->steps[1].mask_hash);
+    EXPECT_GT(different.size(), 1u) << masks;
   }
 }
 
-// Balanced rows belong to sequences, not to ranks; only the order of fp32 sums differs. Weights are
-// of size 0.1.
-TEST(TrainerTest, TwoRanksEqualOneRankOnTheSameGlobalBatch) {
+// A row for the whole step is the same for every number of ranks; balanced rows of the ruler belong
+// to sequences, not to ranks. Only the order of fp32 sums differs then. Weights are of size 0.1.
+TEST_P(AllocationTest, TwoRanksEqualOneRankOnTheSameGlobalBatch) {
+  const std::string masks = GetParam() == std::string("uniform") ? "balanced" : "single";
   for (double rate : {0.0, 0.5}) {
-    const auto one = TrainTiny(DropSpec(rate, "balanced"), 1);
-    const auto two = TrainTiny(DropSpec(rate, "balanced"), 2);
+    const auto one = TrainTiny(DropSpec(rate, masks), 1);
+    const auto two = TrainTiny(DropSpec(rate, masks), 2);
     EXPECT_LE(MaxDifference(CopyWeights(*one[0].model), CopyWeights(*two[0].model)), 2e-5) << rate;
     for (int step = 0; step < kTinySteps; ++step) {
       EXPECT_NEAR(one[0].link->steps[step].loss, two[0].link->steps[step].loss, 1e-5);
       EXPECT_EQ(one[0].link->steps[step].mask_hash, two[0].link->steps[step].mask_hash);
     }
+  }
+}
+
+// Nested rows are spread over the steps of each rank for themselves, so that one rank draws others
+// than two. One process that runs the rows of both, in a loop of its own, comes to their weights.
+TEST_P(AllocationTest, TwoRanksEqualOneProcessThatRunsTheirRows) {
+  for (const char* method : {"lora", "full"}) {
+    JobSpec spec = DropSpec(0.5, "balanced");
+    spec.method = method;
+    spec.training.learning_rate = 1e-3;
+    spec.resources.ranks = 2;
+    const auto ranks = TrainTiny(spec, 2);
+    const DropPlan& plan = ranks[0].link->plans[0];
+    const MaskPlan masks(plan, static_cast<uint64_t>(spec.training.seed), MaskRows(spec));
+    const int groups = MaskGroups(spec);
+    Loop loop;
+    loop.masks = [&](int64_t step) {
+      std::vector<std::vector<MaskRow>> micro_batches;
+      for (const MaskRow& row : masks.Draw(step)) {
+        if (micro_batches.empty() || std::ssize(micro_batches.back()) == groups)
+          micro_batches.emplace_back();
+        micro_batches.back().push_back(row);
+      }
+      return micro_batches;
+    };
+    loop.after_backward = [&](const Decoder& model, int64_t step) {
+      if (ResolvedEstimator(spec) != "own") return;
+      const std::vector<MaskRow> rows = masks.Draw(step);
+      for (const TrainableParameter& parameter : model.trainable()) {
+        at::Tensor gradient = parameter.value.grad();
+        if (parameter.unit < 0 || !gradient.defined()) continue;
+        const auto kept = std::count_if(rows.begin(), rows.end(),
+                                        [&](const MaskRow& row) { return row[parameter.unit]; });
+        gradient.mul_(static_cast<double>(rows.size()) / static_cast<double>(kept));
+      }
+    };
+    EXPECT_LE(MaxDifference(CopyWeights(*ranks[0].model), PlainLoop(spec, loop)), 2e-5) << method;
   }
 }
 
@@ -119,8 +189,12 @@ TEST(TrainerTest, DropoutIsTheSameForEveryNumberOfRanks) {
   }
 }
 
-TEST(TrainerTest, EveryStepCostsThePlannedFlops) {
-  const auto ranks = TrainTiny(DropSpec(0.5, "balanced"), 2);
+// Micro-batches of a step are padded to different lengths. A row of the ruler costs what is planned
+// whatever its length; nested rows do so together, where they are of one micro-batch.
+TEST_P(AllocationTest, EveryStepCostsThePlannedFlops) {
+  JobSpec spec = DropSpec(0.5, "balanced");
+  if (spec.dropbp.allocation == "depth") spec.training.micro_batch_size = 4;
+  const auto ranks = TrainTiny(spec, 2);
   for (const TinyRank& rank : ranks) {
     for (const StepReport& report : rank.link->steps) {
       const double total = report.backward_flops_done + report.backward_flops_saved;
@@ -140,11 +214,10 @@ int64_t ExpectedBytes(const Decoder& model, const std::vector<MaskRow>& rows) {
   return bytes;
 }
 
-TEST(TrainerTest, BytesSentEqualTheFormula) {
+TEST_P(AllocationTest, BytesSentEqualTheFormula) {
   for (const char* method : {"lora", "full"}) {
     JobSpec spec = DropSpec(0.7, "shared");
     spec.method = method;
-    spec.training.micro_batch_size = 4;
     spec.resources.ranks = 2;
     const auto ranks = TrainTiny(spec, 2);
     const MaskPlan masks(ranks[0].link->plans[0], static_cast<uint64_t>(spec.training.seed),
