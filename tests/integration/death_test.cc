@@ -65,9 +65,14 @@ class DeathTest : public ClusterTest {
   }
 };
 
+// With the default allocation; the next test has one that probes.
 TEST_F(DeathTest, AJobDoesNotNoticeThatTheCoordinatorWasKilled) {
   ASSERT_NO_FATAL_FAILURE(StartCluster());
-  ASSERT_OK_AND_ASSIGN(const std::string id, cluster().Submit(LongJob(), data_));
+  JobSpec spec = LongJob();
+  spec.dropbp.allocation = "depth";
+  const std::string undisturbed = AdapterHash(RunUndisturbed(spec));
+  ASSERT_FALSE(undisturbed.empty());
+  ASSERT_OK_AND_ASSIGN(const std::string id, cluster().Submit(spec, data_));
   // One watcher stays through the death.
   std::vector<int64_t> steps;
   std::vector<int64_t> sequences;
@@ -94,7 +99,7 @@ TEST_F(DeathTest, AJobDoesNotNoticeThatTheCoordinatorWasKilled) {
   EXPECT_EQ(end->state(), v1::Job::SUCCEEDED) << end->state_message();
   EXPECT_EQ(end->attempt(), 1);
   EXPECT_EQ(end->restarts(), 0);
-  ExpectAsUndisturbed(*end);
+  EXPECT_EQ(AdapterHash(*end), undisturbed);
   ExpectEachStepOnce(id);
   ASSERT_OK(seen.status());
   EXPECT_EQ(std::set<int64_t>(sequences.begin(), sequences.end()).size(), sequences.size())
