@@ -59,6 +59,17 @@ int64_t CountSamples(const JobInput& input) {
   return samples;
 }
 
+// Whether memory may be short is told by the check of a job, which asks for a data set by its name
+// alone: any will do.
+void SayMemoryWarning(Session& session, JobClient& client, const JobInput& input) {
+  v1::CreateJobRequest request = MakeCreateRequest(input);
+  request.set_validate_only(true);
+  std::string& artifact = *request.mutable_spec()->mutable_dataset()->mutable_artifact();
+  if (artifact.empty()) artifact = std::string(64, '0');
+  const absl::StatusOr<v1::Job> job = client.CreateJob(request);
+  if (job.ok() && !job->state_message().empty()) session.Say(job->state_message());
+}
+
 absl::StatusOr<ExitCode> ShowDryPlan(Session& session, const PlanOptions& options) {
   ASSIGN_OR_RETURN(const JobInput input, LoadJob(options.job));
   v1::PlanJobRequest request;
@@ -73,6 +84,7 @@ absl::StatusOr<ExitCode> ShowDryPlan(Session& session, const PlanOptions& option
   } else {
     PrintDryPlan(*plan, session.out());
   }
+  SayMemoryWarning(session, *client, input);
   session.SuggestNext(absl::StrCat("dropbp submit -f ", options.job.file));
   return ExitCode::kOk;
 }

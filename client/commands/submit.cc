@@ -54,6 +54,7 @@ absl::StatusOr<ExitCode> DryRun(Session& session, JobClient& client, v1::CreateJ
     PrintJson(job.spec(), session.out());
   }
   session.Say("Dry run: the job is legal; nothing was uploaded or created.");
+  if (!job.state_message().empty()) session.Say(job.state_message());
   return ExitCode::kOk;
 }
 

@@ -34,6 +34,8 @@ absl::StatusOr<ExitCode> Validate(Session& session, const ValidateOptions& optio
   if (!asked) {
     session.Say(absl::StrCat("Checked here only: no coordinator answers at ",
                              session.options().coordinator.address, "."));
+  } else if (!job->state_message().empty()) {  // what may go wrong with a legal job
+    session.Say(job->state_message());
   }
   session.SuggestNext(absl::StrCat("dropbp submit -f ", options.job.file));
   return ExitCode::kOk;

@@ -5,6 +5,7 @@
 #include "core/job/evaluation_schedule.h"
 #include "core/plan/mask_plan.h"
 #include "core/plan/memory_estimate.h"
+#include "core/plan/memory_verdict.h"
 #include "core/plan/plan_stages.h"
 #include "core/plan/traffic.h"
 #include "proto/support/job_spec_proto.h"
@@ -71,23 +72,19 @@ std::map<double, int64_t> StepsByTarget(JobSpec spec, int64_t total_steps) {
   return steps;
 }
 
-// What the whole schedule comes to, with uniform rates.
+// What the whole schedule comes to, before anything is measured.
 struct CourseSummary {
-  MemoryEstimate memory;   // of the stage that takes most
   double traffic = 0;      // mean over the steps
   double speed_limit = 0;  // of the job
 };
 
-absl::StatusOr<CourseSummary> SummarizeCourse(const ModelShape& model, const JobSpec& spec,
-                                              const LayerTable& table, int64_t total_steps,
-                                              const ComputeSite& site) {
+absl::StatusOr<CourseSummary> SummarizeCourse(const JobSpec& spec, const LayerTable& table,
+                                              int64_t total_steps) {
   CourseSummary course;
   double steps = 0;
   double time = 0;  // a step at rate 0 takes 1
   for (const auto& [target, count] : StepsByTarget(spec, total_steps)) {
     ASSIGN_OR_RETURN(const DropPlan plan, UnprobedPlan(table, spec, target));
-    const MemoryEstimate memory = EstimateMemory(model, spec, table, plan, site);
-    if (memory.peak > course.memory.peak) course.memory = memory;
     const auto weight = static_cast<double>(count);
     course.traffic += weight * TrafficFactor(table, plan, MaskRows(spec));
     time += weight / SpeedLimit(table, plan, /*supervised_share=*/1);
@@ -106,7 +103,6 @@ absl::StatusOr<v1::PlanJobResponse> MakeDryPlan(const JobSpec& spec, const v1::M
   const ModelShape model = ModelShapeFromProto(shape);
   ASSIGN_OR_RETURN(const LayerTable table, BuildLayerTable(model, spec, spec.dataset.max_length));
   ASSIGN_OR_RETURN(const DropPlan plan, UnprobedPlan(table, spec, spec.dropbp.drop_rate));
-  ASSIGN_OR_RETURN(const DropPlan dense, UnprobedPlan(table, spec, 0));
   v1::PlanJobResponse response;
   *response.mutable_spec() = JobSpecToProto(spec);
   *response.mutable_plan() = DescribePlan(spec, table, plan, /*supervised_share=*/1);
@@ -120,12 +116,15 @@ absl::StatusOr<v1::PlanJobResponse> MakeDryPlan(const JobSpec& spec, const v1::M
   response.set_dtype(spec.dtype == "auto" ? (cuda ? "bf16" : "fp32") : spec.dtype);
   const ComputeSite site = {.dtype_bytes = response.dtype() == "bf16" ? 2 : 4, .cuda = cuda};
   ASSIGN_OR_RETURN(const CourseSummary course,
-                   SummarizeCourse(model, spec, table, response.total_steps(), site));
+                   SummarizeCourse(spec, table, response.total_steps()));
+  ASSIGN_OR_RETURN(const MemoryEstimate memory,
+                   EstimateJobMemory(model, spec, response.total_steps(), site));
+  ASSIGN_OR_RETURN(const MemoryEstimate dense,
+                   EstimateJobMemory(model, WithoutDropping(spec), 0, site));
   response.set_traffic_factor(course.traffic);
   response.mutable_plan()->set_speed_limit(course.speed_limit);
-  *response.mutable_memory() = ToProto(course.memory);
-  *response.mutable_memory_without_dropping() =
-      ToProto(EstimateMemory(model, WithoutDropping(spec), table, dense, site));
+  *response.mutable_memory() = ToProto(memory);
+  *response.mutable_memory_without_dropping() = ToProto(dense);
   return response;
 }
 

@@ -9,6 +9,7 @@
 #include "core/job/memory_advice.h"
 #include "proto/support/grpc_status.h"
 #include "server/run/coordinator.h"
+#include "server/run/job_memory.h"
 #include "server/run/proto_time.h"
 
 namespace dropbp::server {
@@ -118,10 +119,19 @@ absl::Status Coordinator::OnPrepared(LiveRun& live, const v1::PrepareResult& res
   if (!planner.ok()) {
     return Apply(live, PreparationFailed{std::string(planner.status().message())});
   }
-  return Apply(live, PreparationSucceeded{.report = result.dataset_report(),
-                                          .shape = result.model_shape(),
-                                          .plan = planner->Describe(),
-                                          .total_steps = planner->total_steps()});
+  const absl::StatusOr<MemoryCheck> memory =
+      CheckMemory(live.run.spec, result.model_shape(), result.dataset_report(),
+                  planner->total_steps(), workers_.all());
+  if (!memory.ok()) return Apply(live, PreparationFailed{std::string(memory.status().message())});
+  if (!memory->refusal.empty()) return Apply(live, PreparationFailed{memory->refusal});
+  RETURN_IF_ERROR(Apply(live, PreparationSucceeded{.report = result.dataset_report(),
+                                                   .shape = result.model_shape(),
+                                                   .plan = planner->Describe(),
+                                                   .total_steps = planner->total_steps()}));
+  if (memory->warning.empty()) return absl::OkStatus();
+  return Apply(live, PlanChanged{.plan = live.run.job.plan(),
+                                 .message = memory->warning,
+                                 .sensitivities = std::nullopt});
 }
 
 absl::Status Coordinator::OnRankReport(KnownWorker& worker, const v1::RankReport& report) {

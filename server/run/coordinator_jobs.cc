@@ -15,6 +15,7 @@
 #include "proto/support/grpc_status.h"
 #include "proto/support/job_spec_proto.h"
 #include "server/run/coordinator.h"
+#include "server/run/job_memory.h"
 #include "server/run/proto_time.h"
 
 namespace dropbp::server {
@@ -55,6 +56,17 @@ std::vector<FieldViolation> ViolationsOf(const v1::CreateJobRequest& request, co
   return violations;
 }
 
+// Whoever looks at one job is told with its state what its history says as well.
+void AddMemoryWarning(const LiveRun& live, const Workers& workers, v1::Job& job) {
+  if (!live.run.shape) return;
+  const absl::StatusOr<MemoryCheck> memory = CheckMemory(
+      live.run.spec, *live.run.shape, job.dataset_report(), job.progress().total_steps(), workers);
+  if (!memory.ok() || memory->warning.empty()) return;
+  std::string message = job.state_message();
+  if (!message.empty()) absl::StrAppend(&message, message.back() == '.' ? " " : ". ");
+  job.set_state_message(absl::StrCat(message, memory->warning));
+}
+
 }  // namespace
 
 absl::Status Coordinator::CheckUploaded(std::string_view field, const std::string& sha256) const {
@@ -86,6 +98,7 @@ absl::StatusOr<v1::Job> Coordinator::CreateJob(const v1::CreateJobRequest& reque
   if (request.validate_only()) {
     RETURN_IF_ERROR(ResolveInit(spec).status());
     *created.job.mutable_spec() = JobSpecToProto(spec);
+    created.job.set_state_message(DryMemoryWarning(spec, workers_.all()));
     return created.job;
   }
   if (!created.request_id.empty()) {
@@ -121,8 +134,11 @@ v1::Job Coordinator::Decorated(const LiveRun& live) const {
 
 absl::StatusOr<v1::Job> Coordinator::GetJob(const std::string& job_id) {
   absl::MutexLock lock(&mutex_);
-  if (const LiveRun* live = FindRun(job_id)) return Decorated(*live);
-  return store_->Get(job_id);
+  const LiveRun* live = FindRun(job_id);
+  if (live == nullptr) return store_->Get(job_id);
+  v1::Job job = Decorated(*live);
+  AddMemoryWarning(*live, workers_.all(), job);
+  return job;
 }
 
 absl::StatusOr<JobPage> Coordinator::ListJobs(const JobQuery& query) {

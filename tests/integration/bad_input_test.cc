@@ -7,7 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "client/command_line.h"
+#include "proto/support/job_spec_proto.h"
 #include "tests/integration/cluster_test.h"
+#include "tests/support/poll_until.h"
 
 namespace dropbp::testing {
 namespace {
@@ -29,6 +31,15 @@ std::string GoodLines(int count) {
   std::string lines;
   for (int i = 0; i < count; ++i) lines += kGoodLine;
   return lines;
+}
+
+constexpr int kMostMicroBatch = 4096;
+
+// A record of more than 100,000 tokens.
+std::string LongLine() {
+  std::string text;
+  for (int i = 0; i < 100'000; ++i) text += i % 2 == 0 ? "a " : "b ";
+  return absl::StrCat("{\"prompt\": \"", text, "\", \"completion\": \"", text, "\"}\n");
 }
 
 // One broken thing and what its error must name.
@@ -112,7 +123,7 @@ std::vector<BadInput> BadDataSets() {
               {"dataset", "1"}),
       {.name = "nothing-supervised",
        .job = Replaced("max_length: 64", "max_length: 8"),
-       .named = {"dataset", "no token carries loss", "max_length 8"}},
+       .named = {"dataset", "no token carries loss", "max_length 8", "raise dataset.max_length"}},
       BadData("no-assistant-turn",
               "{\"messages\": [{\"role\": \"user\", \"content\": \"hello\"}]}\n",
               {"dataset", "no token carries loss", "hello"}),
@@ -260,6 +271,60 @@ TEST_F(BadInputTest, ABadModelFolderFailsTheJobWithItsFile) {
         << "no path of the worker";
   }
   ExpectNothingLeft();
+}
+
+TEST_F(BadInputTest, AJobThatNoSlotsHoldFailsBeforeADeviceIsTaken) {
+  BadInput large{
+      .name = "large", .data = GoodLines(2 * kMostMicroBatch - 1) + LongLine(), .named = {}};
+  large.job = absl::StrCat(
+      "model: tiny\ndataset:\n  file: data.jsonl\n  max_length: 1000000\n"
+      "training:\n  steps: 1\n  global_batch_size: ",
+      2 * kMostMicroBatch, "\n  micro_batch_size: ", kMostMicroBatch,
+      "\nresources:\n  ranks: 2\n  device: cpu\n");
+  const Said said = SubmitAndFollow(large);
+  EXPECT_EQ(said.code, client::ExitCode::kJobFailed) << said.err;
+  for (const char* part : {"Not enough memory: with samples of ", "hold 0 of 2 such ranks",
+                           "shared by 2 cpu slots", "training.micro_batch_size: 1 (",
+                           "dataset.max_length: ", "training.activation_checkpointing: true (",
+                           "dropbp.drop_rate: 0.75 ("}) {
+    EXPECT_THAT(said.err, HasSubstr(part));
+  }
+  ExpectNothingLeft();
+}
+
+TEST_F(BadInputTest, AJobThatNearlyFillsItsSlotsIsWarnedOf) {
+  JobSpec spec = TinyJob();
+  spec.dropbp = {.drop_rate = 0};
+  spec.dataset.max_length = 16384;
+  spec.resources.ranks = 3;  // of two slots: it is checked, and waits
+  ASSERT_OK_AND_ASSIGN(const v1::ListWorkersResponse workers, cluster().client().ListWorkers());
+  const auto slot = static_cast<double>(workers.workers(0).slots(0).memory_bytes());
+  const auto peak = [&](int64_t micro_batch) {
+    spec.training.micro_batch_size = micro_batch;
+    spec.training.global_batch_size = 3 * micro_batch;
+    v1::PlanJobRequest request;
+    *request.mutable_spec() = JobSpecToProto(spec);
+    const auto plan = cluster().client().PlanJob(request);
+    EXPECT_TRUE(plan.ok()) << plan.status();
+    return plan.ok() ? static_cast<double>(plan->memory().peak_bytes()) : 0.0;
+  };
+  const double by_sample = (peak(257) - peak(1)) / 256;
+  const auto micro_batch = static_cast<int64_t>(1.05 * slot / by_sample);
+  ASSERT_LT(peak(micro_batch), 1.2 * slot);
+  const std::string data = GoodLines(static_cast<int>(3 * micro_batch)) + LongLine();
+  ASSERT_OK_AND_ASSIGN(const std::string id, cluster().Submit(spec, data));
+  v1::Job job;
+  ASSERT_TRUE(PollUntil(kPatience, [&] {
+    job = cluster().client().GetJob(id).value_or(v1::Job());
+    return job.state() == v1::Job::QUEUED && job.has_dataset_report();
+  }));
+  EXPECT_THAT(job.state_message(), HasSubstr("needs 3 cpu slots"));
+  EXPECT_THAT(job.state_message(),
+              HasSubstr("Memory may be short: with samples of 16384 tokens a rank is estimated"));
+  ASSERT_OK(cluster().client().CancelJob(id).status());
+  ASSERT_OK_AND_ASSIGN(const std::vector<v1::JobEvent> events, cluster().Events(id));
+  EXPECT_THAT(events, ::testing::Contains(::testing::Property(&v1::JobEvent::message,
+                                                              HasSubstr("Memory may be short: "))));
 }
 
 TEST_F(BadInputTest, AModelThatNoWorkerHasKeepsTheJobWaitingAndSaysSo) {
