@@ -220,9 +220,33 @@ void CheckBatches(const JobSpec& spec, std::vector<FieldViolation>& out) {
   }
 }
 
+bool MeasuresSensitivities(const DropbpSpec& dropbp) {
+  return dropbp.allocation != "depth" && dropbp.allocation != "uniform";
+}
+
+// Who sets what has no effect expects one. A value that is the default may have been filled in.
+void CheckWithoutSensitivities(const JobSpec& spec, std::vector<FieldViolation>& out) {
+  const DropbpSpec& set = spec.dropbp;
+  const DropbpSpec defaults;
+  const auto check = [&](std::string_view field, double value, double standard) {
+    if (value == standard) return;
+    out.push_back(Violation(field,
+                            absl::StrCat(FormatNumber(value), " with dropbp.allocation ",
+                                         set.allocation, ", where it has no effect"),
+                            "to leave it out, or dropbp.allocation quadratic, linear or neyman"));
+  };
+  const auto real = [](int64_t count) { return static_cast<double>(count); };
+  check("dropbp.max_unit_rate", set.max_unit_rate, defaults.max_unit_rate);
+  check("dropbp.probe_at", set.probe_at, defaults.probe_at);
+  check("dropbp.probe_every", real(set.probe_every), real(defaults.probe_every));
+  check("dropbp.probe_samples", real(set.probe_samples), real(defaults.probe_samples));
+}
+
 void CheckDropbp(const JobSpec& spec, std::vector<FieldViolation>& out) {
+  const bool measures = MeasuresSensitivities(spec.dropbp);
+  if (!measures) CheckWithoutSensitivities(spec, out);
   const double cap = spec.dropbp.max_unit_rate;
-  if (cap != 0 && cap < spec.dropbp.drop_rate) {
+  if (measures && cap != 0 && cap < spec.dropbp.drop_rate) {
     out.push_back(Violation(
         "dropbp.max_unit_rate", FormatNumber(cap),
         absl::StrCat("0, or dropbp.drop_rate = ", FormatNumber(spec.dropbp.drop_rate), " to 1")));

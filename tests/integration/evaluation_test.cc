@@ -48,7 +48,7 @@ class EvaluationTest : public ClusterTest {
     spec.training.learning_rate = 0.3;
     spec.training.warmup_ratio = 0;
     spec.training.schedule = "constant";
-    spec.dropbp.allocation = "depth";
+    spec.dropbp = {};  // by depth: no probe
     spec.dataset.validation_artifact = UploadHeldOut(HeldOut());
     spec.evaluation.every_steps = 2;
     spec.evaluation.patience = 3;

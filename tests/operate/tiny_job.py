@@ -11,7 +11,6 @@ dtype: fp32
 dataset: {{file: data.jsonl, max_length: 64}}
 lora: {{rank: 4, alpha: 8}}
 training: {{steps: {steps}, global_batch_size: 4, micro_batch_size: 2}}
-dropbp: {{probe_samples: 2}}
 resources: {{ranks: {ranks}, device: cpu}}
 """
 DATA = "".join(f'{{"prompt": "number {i}", "completion": "value {i}"}}\n' for i in range(64))

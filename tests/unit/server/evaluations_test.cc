@@ -31,6 +31,7 @@ class EvaluationsTest : public ClusterTest {
     v1::CreateJobRequest request = Request("job");
     request.mutable_spec()->mutable_dataset()->set_validation_share(0.2);
     request.mutable_spec()->mutable_evaluation()->set_every_steps(2);
+    request.mutable_spec()->clear_dropbp();
     request.mutable_spec()->mutable_dropbp()->set_allocation(v1::DropbpSpec::UNIFORM);
     edit(*request.mutable_spec());
     ASSERT_TRUE(coordinator_->CreateJob(request).ok());

@@ -211,6 +211,7 @@ TEST(ValidateJobSpecTest, WantsStepsOrEpochs) {
 
 TEST(ValidateJobSpecTest, WantsTheCapOfOneUnitNotBelowTheTarget) {
   JobSpec spec = LegalSpec();
+  spec.dropbp.allocation = "quadratic";
   spec.dropbp.drop_rate = 0.5;
   spec.dropbp.max_unit_rate = 0.4;
   EXPECT_THAT(ValidateJobSpec(spec),
@@ -239,6 +240,27 @@ TEST(ValidateJobSpecTest, RefusesToRescaleExactCotangents) {
   EXPECT_THAT(ValidateJobSpec(spec), ElementsAre(Breaks("dropbp.estimator", "depth")));
   spec.dropbp.allocation = "neyman";
   EXPECT_THAT(ValidateJobSpec(spec), IsEmpty());
+}
+
+TEST(ValidateJobSpecTest, RefusesSettingsOfProbesWhereNothingIsMeasured) {
+  JobSpec spec = LegalSpec();
+  spec.dropbp.probe_at = 0.2;
+  spec.dropbp.probe_every = 10;
+  spec.dropbp.probe_samples = 2;
+  spec.dropbp.max_unit_rate = 0.9;
+  for (const char* allocation : {"depth", "uniform"}) {
+    spec.dropbp.allocation = allocation;
+    const std::string with = std::string(" with dropbp.allocation ") + allocation;
+    EXPECT_THAT(ValidateJobSpec(spec),
+                ElementsAre(Breaks("dropbp.max_unit_rate", "found 0.9" + with),
+                            Breaks("dropbp.probe_at", "found 0.2" + with),
+                            Breaks("dropbp.probe_every", "found 10" + with),
+                            Breaks("dropbp.probe_samples", "found 2" + with)));
+  }
+  for (const char* allocation : {"quadratic", "linear", "neyman"}) {
+    spec.dropbp.allocation = allocation;
+    EXPECT_THAT(ValidateJobSpec(spec), IsEmpty()) << allocation;
+  }
 }
 
 TEST(ValidateJobSpecTest, BoundsTheNumberOfProbes) {
