@@ -8,8 +8,10 @@
 #include <iostream>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "core/base/files.h"
 #include "core/job/job_file.h"
 #include "core/job/mix_files.h"
@@ -43,17 +45,39 @@ absl::StatusOr<std::string> DataPath(const PreviewFlags& flags, const JobFile& j
       flags.job_file, ": dataset.file: found nothing; give the data with --data FILE"));
 }
 
+// The folder that is named on the command line, or that of the job's model where a worker on this
+// machine would have it.
+absl::StatusOr<std::string> ModelFolder(const PreviewFlags& flags, const std::string& model) {
+  namespace fs = std::filesystem;
+  if (!flags.model.empty()) return flags.model;
+  std::vector<fs::path> tried;
+  if (const char* models = std::getenv("DROPBP_MODELS"); models != nullptr && *models != '\0')
+    tried.push_back(fs::path(models) / model);
+  tried.push_back(fs::path("models") / model);
+  tried.push_back(model);
+  for (const fs::path& folder : tried) {
+    if (fs::is_directory(folder)) return folder.string();
+  }
+  return absl::NotFoundError(absl::StrCat(
+      "model: no folder of '", model, "'; tried ",
+      absl::StrJoin(
+          tried, ", ",
+          [](std::string* out, const fs::path& folder) { absl::StrAppend(out, folder.string()); }),
+      "; name it with --model DIR, or the folder of all models with DROPBP_MODELS"));
+}
+
 absl::Status Preview(const PreviewFlags& flags) {
   ASSIGN_OR_RETURN(const std::string yaml, ReadFile(flags.job_file, 1 << 20));
   ASSIGN_OR_RETURN(JobFile job, ParseJobFile(yaml, flags.job_file));
   ASSIGN_OR_RETURN(const std::string path, DataPath(flags, job));
-  ASSIGN_OR_RETURN(const auto tokenizer, data::Tokenizer::Load(flags.model));
+  ASSIGN_OR_RETURN(const std::string model, ModelFolder(flags, job.spec.model));
+  ASSIGN_OR_RETURN(const auto tokenizer, data::Tokenizer::Load(model));
   ASSIGN_OR_RETURN(const auto mix, ResolveMixFiles(flags.job_file, job));
   std::map<std::string, std::string> mix_paths;
   for (const auto& [sha256, file] : mix) mix_paths[sha256] = file.path;
-  ASSIGN_OR_RETURN(const data::JobData data,
-                   data::LoadJobData({.dataset = path, .validation = "", .mix = mix_paths},
-                                     job.spec, flags.model));
+  ASSIGN_OR_RETURN(
+      const data::JobData data,
+      data::LoadJobData({.dataset = path, .validation = "", .mix = mix_paths}, job.spec, model));
   const data::TokenizedDataset& dataset = data.training;
   const bool coloured = IsColoured(flags.colour);
   const size_t shown = std::min(flags.samples, dataset.samples.size());
@@ -71,7 +95,9 @@ int RunPreview(int argc, char** argv) {
   PreviewFlags flags;
   app.add_option("-f,--file", flags.job_file, "Job file")->required();
   app.add_option("--data", flags.data, "Data file (default: dataset.file of the job file)");
-  app.add_option("--model", flags.model, "Hugging Face model folder")->required();
+  app.add_option("--model", flags.model,
+                 "Hugging Face model folder (default: the job's model in $DROPBP_MODELS, in "
+                 "./models or here)");
   app.add_option("--samples", flags.samples, "How many samples to show")->capture_default_str();
   app.add_option("--color", flags.colour, "auto: on a terminal, unless NO_COLOR is set")
       ->check(CLI::IsMember({"auto", "always", "never"}));

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/base/text.h"
 #include "worker/data/json_fields.h"
 #include "worker/data/tokenizer.h"
 #include "worker/hf/json.h"
@@ -22,12 +23,24 @@ struct TokenizeFlags {
   std::string folder;
   bool special = false;
   bool decode = false;
+  bool json = false;  // texts are JSON strings
 };
 
-absl::StatusOr<std::string> IdsOfLine(const data::Tokenizer& tokenizer, bool special,
+absl::StatusOr<std::string> ParseText(const std::string& line) {
+  ASSIGN_OR_RETURN(const nlohmann::json text, hf::ParseJson(line));
+  if (text.is_string()) return text.get<std::string>();
+  return absl::InvalidArgumentError(
+      absl::StrCat("found ", hf::DescribeJson(text), ", legal is a JSON string"));
+}
+
+absl::StatusOr<std::string> IdsOfLine(const data::Tokenizer& tokenizer, const TokenizeFlags& flags,
                                       const std::string& line) {
-  ASSIGN_OR_RETURN(Ids ids, tokenizer.Encode(line));
-  if (special) {
+  std::string text = line;
+  if (flags.json) {
+    ASSIGN_OR_RETURN(text, ParseText(line));
+  }
+  ASSIGN_OR_RETURN(Ids ids, tokenizer.Encode(text));
+  if (flags.special) {
     const data::AddedAround& around = tokenizer.Around();
     ids.insert(ids.begin(), around.begin.begin(), around.begin.end());
     ids.insert(ids.end(), around.end.begin(), around.end.end());
@@ -35,12 +48,16 @@ absl::StatusOr<std::string> IdsOfLine(const data::Tokenizer& tokenizer, bool spe
   return absl::StrCat("[", absl::StrJoin(ids, ","), "]");
 }
 
-absl::StatusOr<Ids> ParseIds(const std::string& line) {
+absl::StatusOr<Ids> ParseIds(const std::string& line, int64_t vocab_size) {
   ASSIGN_OR_RETURN(const nlohmann::json list, hf::ParseJson(line));
-  const bool legal = list.is_array() && std::all_of(list.begin(), list.end(), data::IsTokenId);
-  if (!legal) {
+  if (!list.is_array()) {
     return absl::InvalidArgumentError(
         absl::StrCat("found ", hf::DescribeJson(list), ", legal is a list of ids"));
+  }
+  for (const nlohmann::json& id : list) {
+    if (data::IsTokenId(id) && id.get<int64_t>() < vocab_size) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("found id ", hf::DescribeJson(id), ", legal are 0 to ", vocab_size - 1));
   }
   return list.get<Ids>();
 }
@@ -54,17 +71,17 @@ void RemoveAround(const data::AddedAround& around, Ids& ids) {
     ids.resize(ids.size() - around.end.size());
 }
 
-absl::StatusOr<std::string> TextOfLine(const data::Tokenizer& tokenizer, bool special,
+// A line for each line: who reads them together must not be led astray by a text that has several.
+absl::StatusOr<std::string> TextOfLine(const data::Tokenizer& tokenizer, const TokenizeFlags& flags,
                                        const std::string& line) {
-  ASSIGN_OR_RETURN(Ids ids, ParseIds(line));
-  for (const TokenId id : ids) {
-    if (id >= tokenizer.vocab_size()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("found id ", id, ", legal are 0 to ", tokenizer.vocab_size() - 1));
-    }
-  }
-  if (special) RemoveAround(tokenizer.Around(), ids);
-  return tokenizer.Decode(ids, /*skip_special=*/false);
+  ASSIGN_OR_RETURN(Ids ids, ParseIds(line, tokenizer.vocab_size()));
+  if (flags.special) RemoveAround(tokenizer.Around(), ids);
+  const std::string text = tokenizer.Decode(ids, /*skip_special=*/false);
+  if (flags.json) return nlohmann::json(ToValidUtf8(text)).dump();
+  if (text.find('\n') == std::string::npos) return text;
+  return absl::InvalidArgumentError(absl::StrCat("the text ", hf::QuoteForError(text),
+                                                 " has several lines; --json prints it as a JSON "
+                                                 "string"));
 }
 
 absl::Status Tokenize(const TokenizeFlags& flags) {
@@ -72,8 +89,8 @@ absl::Status Tokenize(const TokenizeFlags& flags) {
   int64_t number = 0;
   for (std::string line; std::getline(std::cin, line);) {
     ++number;
-    const auto answer = flags.decode ? TextOfLine(*tokenizer, flags.special, line)
-                                     : IdsOfLine(*tokenizer, flags.special, line);
+    const auto answer =
+        flags.decode ? TextOfLine(*tokenizer, flags, line) : IdsOfLine(*tokenizer, flags, line);
     if (!answer.ok()) return Annotate(answer.status(), absl::StrCat("line ", number));
     std::cout << *answer << '\n';
   }
@@ -91,7 +108,10 @@ int RunTokenize(int argc, char** argv) {
   app.add_flag("--special", flags.special,
                "With the tokens that the tokenizer adds before and after a text; with --decode, "
                "take them off");
-  app.add_flag("--decode", flags.decode, "The other way: JSON arrays of ids to text");
+  app.add_flag("--decode", flags.decode,
+               "The other way: JSON arrays of ids to a line of text each");
+  app.add_flag("--json", flags.json,
+               "Texts are JSON strings, one a line, so that they may have line breaks");
   CLI11_PARSE(app, argc, argv);
   std::ios::sync_with_stdio(false);
   const absl::Status status = Tokenize(flags);

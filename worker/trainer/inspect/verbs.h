@@ -7,7 +7,7 @@ namespace dropbp::trainer {
 // tokenize --tokenizer DIR: lines on stdin to ids, or back.
 int RunTokenize(int argc, char** argv);
 
-// preview -f JOB --model DIR: what the loss sees of a job's data.
+// preview -f JOB: what the loss sees of a job's data.
 int RunPreview(int argc, char** argv);
 
 }  // namespace dropbp::trainer

@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
 
 #include "tests/unit/worker/data/tiny_model.h"
 #include "tests/unit/worker/trainer/inspect/run_with_text.h"
@@ -64,6 +67,22 @@ TEST_F(PreviewTest, TellsHowManyRowsSamplesArePackedInto) {
   job_ = folder_.Write("job.yaml", "model: m\ndataset:\n  packing: true\n  max_length: 13\n");
   const std::string csv = folder_.Write("d.csv", "text\nhello\nworld\nagain\n");
   EXPECT_THAT(Preview({"--data", csv}).out, HasSubstr("packed into 2 rows, 1.5 samples each"));
+}
+
+TEST_F(PreviewTest, FindsTheModelOfTheJobWhereAWorkerHasIt) {
+  const auto preview = [&] { return RunWithText(&RunPreview, {"preview", "-f", job_}, ""); };
+  const std::filesystem::path folder = folder_.path();
+  job_ = folder_.Write("job.yaml",
+                       "model: " + folder.filename().string() + "\ndataset:\n  file: data.jsonl\n");
+  setenv("DROPBP_MODELS", folder.parent_path().c_str(), 1);
+  const RunResult found = preview();
+  EXPECT_EQ(found.exit_code, 0) << found.err;
+  EXPECT_THAT(found.out, HasSubstr("line 1: 24 tokens, 2 carry loss\n"));
+  setenv("DROPBP_MODELS", "/nowhere", 1);
+  job_ = folder_.Write("job.yaml", "model: absent\ndataset:\n  file: data.jsonl\n");
+  EXPECT_THAT(preview().err, HasSubstr("no folder of 'absent'; tried /nowhere/absent, "
+                                       "models/absent, absent; name it with --model DIR"));
+  unsetenv("DROPBP_MODELS");
 }
 
 TEST_F(PreviewTest, TellsWhatIsWrong) {

@@ -51,6 +51,19 @@ TEST_F(TokenizeTest, NamesTheLineThatItCannotTake) {
   EXPECT_THAT(Tokenize("{}\n", {"--decode"}).err, HasSubstr("line 1: found an object"));
   EXPECT_THAT(Tokenize("[1]\n[9999]\n", {"--decode"}).err,
               HasSubstr("line 2: found id 9999, legal are 0 to 259"));
+  for (const std::string id : {"-1", "1.5", "\"a\"", "99999999999"}) {
+    EXPECT_THAT(Tokenize("[1, " + id + "]\n", {"--decode"}).err,
+                HasSubstr("line 1: found id " + id + ", legal are 0 to 259"));
+  }
+}
+
+TEST_F(TokenizeTest, TakesAndPrintsTextsOfSeveralLinesAsJson) {
+  EXPECT_EQ(Tokenize("\"a\\nb\"\n\"\"\n", {"--json"}).out, "[97,10,98]\n[]\n");
+  EXPECT_EQ(Tokenize("[97,10,98]\n[]\n", {"--decode", "--json"}).out, "\"a\\nb\"\n\"\"\n");
+  EXPECT_THAT(Tokenize("[97]\n[97,10,98]\n", {"--decode"}).err,
+              HasSubstr("line 2: the text \"a\\nb\" has several lines; --json"));
+  EXPECT_THAT(Tokenize("[97]\n", {"--json"}).err,
+              HasSubstr("line 1: found a list of 1, legal is a JSON string"));
 }
 
 }  // namespace
