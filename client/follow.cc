@@ -19,7 +19,8 @@ void SayEnd(const Session& session, const v1::Job& job) {
   session.Say(text);
   if (job.state() == v1::Job::SUCCEEDED)
     session.SuggestNext(absl::StrCat("dropbp download ", job.job_id()));
-  if (job.state() == v1::Job::FAILED)
+  // Before the first attempt there is no trainer that could have written something.
+  if (job.state() == v1::Job::FAILED && job.attempt() > 0)
     session.SuggestNext(absl::StrCat("dropbp logs ", job.job_id()));
 }
 

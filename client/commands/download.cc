@@ -99,8 +99,8 @@ absl::StatusOr<ExitCode> Download(Session& session, const DownloadOptions& optio
   if (!options.checkpoint.empty()) return DownloadCheckpoint(session, *client, options);
   ASSIGN_OR_RETURN(const v1::Job job, client->GetJob(options.job_id));
   if (job.artifacts().empty()) {
-    const std::string next =
-        absl::StrCat(IsFinal(job.state()) ? "dropbp logs " : "dropbp wait ", job.job_id());
+    const char* command = !IsFinal(job.state()) ? "wait" : job.attempt() > 0 ? "logs" : "get";
+    const std::string next = absl::StrCat("dropbp ", command, " ", job.job_id());
     return WithNextStep(
         absl::FailedPreconditionError(absl::StrCat(
             "job ", job.job_id(), " is ", StateName(job.state()), " and has no result files")),

@@ -38,9 +38,9 @@ void AddDrain(CLI::App& app, Session& session) {
   std::shared_ptr<DrainOptions> options;
   CLI::App* command =
       AddCommand<DrainOptions>(app, session, "drain",
-                               "Take a worker out of use: its jobs move to others, from "
-                               "their first step, and it gets no new "
-                               "ones",
+                               "Take a worker out of use: its jobs move to others, where "
+                               "they go on from a checkpoint that is saved first, and it "
+                               "gets no new ones",
                                "  dropbp drain node-7\n"
                                "  dropbp drain node-7 --keep-jobs\n"
                                "  dropbp drain node-7 --undo\n",

@@ -1,6 +1,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/commands/command.h"
 #include "client/commands/commands.h"
+#include "client/format.h"
 #include "client/log_cursor.h"
 #include "client/log_view.h"
 
@@ -40,9 +41,22 @@ absl::Status ShowLogs(JobClient& client, v1::ReadJobLogsRequest request, int tai
                          [&](const v1::ReadJobLogsResponse& part) { view.Show(part); });
 }
 
+absl::Status CheckRank(const LogsOptions& options, const v1::Job& job) {
+  const int64_t last = job.spec().resources().ranks() - 1;
+  if (options.rank <= last) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--rank: found ", options.rank, ", job ", job.job_id(), " has ",
+                   last == 0 ? "rank 0 only" : absl::StrCat("ranks 0 to ", last)));
+}
+
 absl::StatusOr<ExitCode> Logs(Session& session, const LogsOptions& options) {
   ASSIGN_OR_RETURN(auto client, session.Connect());
   ASSIGN_OR_RETURN(const v1::Job job, client->GetJob(options.job_id));
+  RETURN_IF_ERROR(CheckRank(options, job));
+  if (job.attempt() == 0) {
+    session.Say(absl::StrCat("No trainer of job ", job.job_id(), " has started: it is ",
+                             StateName(job.state()), ". ", job.state_message()));
+  }
   v1::ReadJobLogsRequest request;
   request.set_job_id(options.job_id);
   request.set_follow(options.follow);

@@ -84,11 +84,19 @@ class Collector {
     if (!dataset_.samples.empty()) return std::move(dataset_);
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": no token carries loss in any of ", dataset_.report.dropped,
-                     " records within max_length ", spec_.max_length,
+                     " records within max_length ", spec_.max_length, HowCut(),
                      "; the first one is rendered as:\n", *first_rendering_));
   }
 
  private:
+  // What may have carried loss beyond max_length.
+  std::string HowCut() const {
+    if (too_long_ == 0) return "";
+    return absl::StrCat("; ", too_long_, " of them are longer, up to ", dataset_.report.longest,
+                        " tokens, and were ", spec_.overlength == "drop" ? "left out" : "cut",
+                        ": raise dataset.max_length");
+  }
+
   absl::Status AddSample(Sample sample) {
     DatasetReport& report = dataset_.report;
     const int64_t length = static_cast<int64_t>(sample.ids.size());
@@ -100,6 +108,7 @@ class Collector {
                        "; set dataset.max_length, or dataset.overlength to truncate or drop"));
     }
     if (too_long) {
+      ++too_long_;
       sample.ids.resize(static_cast<size_t>(spec_.max_length));
       sample.supervised.resize(static_cast<size_t>(spec_.max_length));
     }
@@ -120,6 +129,7 @@ class Collector {
   const DatasetSpec& spec_;
   const SampleBuilder& builder_;
   TokenizedDataset dataset_;
+  int64_t too_long_ = 0;  // records
   std::optional<std::string> first_rendering_;
   absl::flat_hash_set<std::string> seen_;  // digests of samples
 };

@@ -142,7 +142,17 @@ TEST_F(CommandsTest, AFailedJobSaysWhyAndWhereToLook) {
   EXPECT_EQ(result.code, ExitCode::kJobFailed);
   EXPECT_THAT(result.out, HasSubstr("FAILED"));
   EXPECT_THAT(result.err, HasSubstr("dataset:3: no supervised token"));
-  EXPECT_THAT(result.err, HasSubstr("next: dropbp logs bad"));
+  EXPECT_THAT(result.err, Not(HasSubstr("next:"))) << "no trainer has written anything";
+  EXPECT_THAT(Dropbp("logs bad").err,
+              HasSubstr("No trainer of job bad has started: it is FAILED."));
+  EXPECT_THAT(Dropbp("download bad").err, HasSubstr("next: dropbp get bad"));
+}
+
+TEST_F(CommandsTest, AJobWhoseTrainersFailedPointsToTheirLogs) {
+  SubmitAndRun("bad", agent_);
+  const auto kind = v1::TrainerFailure::USER_ERROR;
+  ASSERT_TRUE(agent_.Fail(*coordinator_, "bad", 1, 0, kind, "out of memory").ok());
+  EXPECT_THAT(Dropbp("watch bad").err, HasSubstr("next: dropbp logs bad"));
 }
 
 TEST_F(CommandsTest, LogsPrintTheLinesOfARank) {
@@ -154,6 +164,9 @@ TEST_F(CommandsTest, LogsPrintTheLinesOfARank) {
   EXPECT_EQ(Dropbp("logs job").out, "rank 0: a\nrank 0: b\nrank 0: c\nrank 1: d\n");
   EXPECT_EQ(FromJson<v1::ReadJobLogsResponse>(Dropbp("logs job --rank 1 --output json").out).text(),
             "d\n");
+  const CommandResult beyond = Dropbp("logs job --rank 7");
+  EXPECT_EQ(beyond.code, ExitCode::kBadInput);
+  EXPECT_THAT(beyond.err, HasSubstr("--rank: found 7, job job has ranks 0 to 1"));
 }
 
 TEST_F(CommandsTest, DownloadWritesTheFilesAndDoesNotFetchThemTwice) {

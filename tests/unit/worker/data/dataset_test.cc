@@ -284,7 +284,9 @@ TEST_F(DatasetTest, RefusesAFileWithoutSupervisedTokensAndShowsItsFirstRecord) {
                     HasSubstr("<|start|>user\nonly me<|end|>\n")));
   spec_.max_length = 8;
   EXPECT_THAT(ErrorOf(R"({"prompt":"a prompt that fills it all","completion":"b"})"),
-              HasSubstr("within max_length 8; the first one is rendered as:"));
+              AllOf(HasSubstr("within max_length 8; 1 of them are longer, up to "),
+                    HasSubstr("tokens, and were cut: raise dataset.max_length; the first one is "
+                              "rendered as:")));
 }
 
 TEST_F(DatasetTest, ExplainsTemplatesWhoseAnswersCannotBeFound) {
