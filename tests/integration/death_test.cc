@@ -69,7 +69,7 @@ class DeathTest : public ClusterTest {
 TEST_F(DeathTest, AJobDoesNotNoticeThatTheCoordinatorWasKilled) {
   ASSERT_NO_FATAL_FAILURE(StartCluster());
   JobSpec spec = LongJob();
-  spec.dropbp.allocation = "depth";
+  spec.dropbp = {};
   const std::string undisturbed = AdapterHash(RunUndisturbed(spec));
   ASSERT_FALSE(undisturbed.empty());
   ASSERT_OK_AND_ASSIGN(const std::string id, cluster().Submit(spec, data_));

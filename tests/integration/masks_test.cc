@@ -89,9 +89,9 @@ TEST_P(MasksTest, EveryStepOfEveryRankFollowsThePlan) {
   JobSpec spec = TinyJob();
   spec.training.steps = kSteps;
   spec.method = GetParam().method;
-  spec.dropbp.drop_rate = GetParam().drop_rate;
-  spec.dropbp.masks = GetParam().masks;
-  spec.dropbp.allocation = GetParam().allocation;
+  spec.dropbp = {.drop_rate = GetParam().drop_rate,
+                 .allocation = GetParam().allocation,
+                 .masks = GetParam().masks};
   spec.training.micro_batch_size = GetParam().micro_batch;
   const v1::Job job = RunUndisturbed(spec);
   const LayerTable table = BuildLayerTable(TinyShape(), spec, spec.dataset.max_length).value();
