@@ -4,8 +4,8 @@
 //
 // Note [Window] Plan and masks are those of a job, and every step of a rank with several mask rows
 // costs the same. With one nested row a step (allocation depth; full, whose masks are shared) costs
-// vary from step to step and meet the plan over 8 steps. A line then measures 8 steps, in place of
-// one: seconds and held bytes are their mean, peaks the highest.
+// vary from step to step and meet the plan over kNestedWindow steps. A line then measures so many,
+// in place of one: seconds and held bytes are their mean, peaks the highest.
 #include <c10/core/CachingDeviceAllocator.h>
 #include <torch/torch.h>
 
@@ -21,6 +21,7 @@
 #include "core/plan/estimator.h"
 #include "core/plan/layer_table.h"
 #include "core/plan/mask_plan.h"
+#include "core/plan/nested_masks.h"
 #include "core/plan/plan_stages.h"
 #include "worker/trainer/model/adapter_config.h"
 #include "worker/trainer/model/decoder.h"
@@ -95,11 +96,9 @@ JobSpec BenchSpec(const Flags& flags) {
   return spec;
 }
 
-constexpr int kWindow = 8;
-
 // Steps that are measured as one: Note [Window].
 int WindowOf(const DropPlan& plan) {
-  return plan.block.rows == 1 && plan.planned > 0 ? kWindow : 1;
+  return plan.block.rows == 1 && plan.planned > 0 ? kNestedWindow : 1;
 }
 
 // Peak resident memory since the last call, or allocated memory of a GPU.
