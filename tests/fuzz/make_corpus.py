@@ -132,6 +132,22 @@ def manifests():
                                f'  "identity": "{digest}",\n  "step": 12,\n  "parts": [\n' + ",\n".join(parts) + "\n  ],\n")
 
 
+def checkpoint_parts():
+    for version in (1, 2):
+        tensors = {"sensitivities": ("F64", struct.pack("<3d", 0.5, 1, 2)), "state": ("I64", struct.pack("<5q", 12, 1, 0, 1, 2)),
+                   "totals": ("F64", struct.pack("<8d", 6e9, 4e9, 10, 20, 300, 1.5, 1e-3, 0.7)),
+                   "value/w": ("F32", struct.pack("<2f", 1, 2))}
+        if version == 2:
+            tensors["evaluation"] = ("F64", struct.pack("<3d", 10, 5, 1.25))
+        header, content = {"__metadata__": {"format": "dropbp-checkpoint", "version": str(version), "identity": "ab"}}, b""
+        for name, (dtype, data) in tensors.items():
+            header[name] = {"dtype": dtype, "shape": [len(data) // (4 if dtype == "F32" else 8)],
+                            "data_offsets": [len(content), len(content) + len(data)]}
+            content += data
+        text = json.dumps(header).encode()
+        yield f"version{version}", struct.pack("<Q", len(text)) + text + content
+
+
 def templates(folder):
     for path in sorted(glob.glob(os.path.join(folder, "*.jinja"))):
         with open(path, "rb") as source:
@@ -143,7 +159,7 @@ def main():
     templates_dir, out = sys.argv[1:]
     corpora = {"fuzz_tokenizer_json": tokenizer_jsons(), "fuzz_sentence_piece": sentence_pieces(), "fuzz_dataset": datasets(), "fuzz_parquet": parquets(),
                "fuzz_safetensors": safetensors(), "fuzz_safetensors_index": indexes(), "fuzz_chat_template": templates(templates_dir),
-               "fuzz_checkpoint_manifest": manifests()}
+               "fuzz_checkpoint_manifest": manifests(), "fuzz_checkpoint_part": checkpoint_parts()}
     for target, seeds in corpora.items():
         folder = os.path.join(out, target)
         os.makedirs(folder, exist_ok=True)

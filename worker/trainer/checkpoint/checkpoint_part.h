@@ -11,22 +11,14 @@
 #include <vector>
 
 #include "core/base/status.h"
-#include "core/job/evaluation_schedule.h"
-#include "worker/trainer/link/coordinator_link.h"
+#include "worker/trainer/checkpoint/part_state.h"
 #include "worker/trainer/model/decoder.h"
 #include "worker/trainer/optim/adamw.h"
 
 namespace dropbp::trainer {
 
 // All but parameters and moments.
-struct TrainingState {
-  int64_t next_step = 0;
-  int32_t plan_version = 0;                // of the plan in force
-  int non_finite = 0;                      // steps in a row whose loss or gradient was not finite
-  std::vector<double> sensitivities = {};  // of the latest probe, by unit; empty before the first
-  TrainingTotals totals = {};              // this rank's share
-  int64_t evaluated_step = 0;              // of the newest evaluation
-  BestEvaluation best = {};
+struct TrainingState : PartState {
   // Parameters at the best evaluation by name, on the CPU: on rank 0, where they are to be the
   // job's result.
   std::map<std::string, at::Tensor> best_values = {};
@@ -46,14 +38,7 @@ struct CheckpointPartData {
   std::map<std::string, at::Tensor> tensors;  // by name in the file; on the CPU
 };
 
-// Version 1 lacks what is known of evaluations.
-inline constexpr int kPartVersion = 2;
-
-// Names in the file.
-inline constexpr char kStateTensor[] = "state";
-inline constexpr char kTotalsTensor[] = "totals";
-inline constexpr char kSensitivitiesTensor[] = "sensitivities";
-inline constexpr char kEvaluationTensor[] = "evaluation";
+// Names in the file, beside those of part_state.h.
 std::string ValueName(const std::string& parameter);
 std::string FirstMomentName(const std::string& parameter);
 std::string SecondMomentName(const std::string& parameter);

@@ -243,14 +243,14 @@ absl::Status Trainer::SaveCheckpoint() {
   const PartOwner owner{.identity = JobIdentity(parts_.spec),
                         .rank = parts_.rank,
                         .world_size = parts_.link->assignment().world_size};
-  const TrainingState state{.next_step = next_step_,
-                            .plan_version = stages_[next_stage_ - 1].version,
-                            .non_finite = non_finite_,
-                            .sensitivities = sensitivities_,
-                            .totals = totals_,
-                            .evaluated_step = evaluated_step_,
-                            .best = best_,
-                            .best_values = best_values_};
+  const TrainingState state{{.next_step = next_step_,
+                             .plan_version = stages_[next_stage_ - 1].version,
+                             .non_finite = non_finite_,
+                             .sensitivities = sensitivities_,
+                             .totals = totals_,
+                             .evaluated_step = evaluated_step_,
+                             .best = best_},
+                            best_values_};
   checkpoints_.NoteSaved();
   return RunTorch(absl::StrCat("rank ", parts_.rank, ", checkpoint after ", next_step_, " steps"),
                   [&] {
