@@ -21,9 +21,7 @@ from peft.optimizers import create_loraplus_optimizer
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-STEPS = 20
-LEARNING_RATE = 2e-3
-WEIGHT_DECAY = 0.01
+from adamw_curve import LEARNING_RATE, WEIGHT_DECAY, adamw, curve
 
 
 def load_base(folder, nf4=None):
@@ -52,26 +50,16 @@ def name_in_file(name):
 
 
 def optimizer_of(model, ratio):
-    if ratio != 1:
-        return create_loraplus_optimizer(model, torch.optim.AdamW, lr=LEARNING_RATE, loraplus_lr_ratio=ratio,
-                                         loraplus_weight_decay=WEIGHT_DECAY)
-    trained = [p for p in model.parameters() if p.requires_grad]
-    return torch.optim.AdamW([{"params": [p for p in trained if p.ndim > 1], "weight_decay": WEIGHT_DECAY},
-                              {"params": [p for p in trained if p.ndim == 1], "weight_decay": 0.0}], lr=LEARNING_RATE)
+    if ratio == 1:
+        return adamw(model)
+    return create_loraplus_optimizer(model, torch.optim.AdamW, lr=LEARNING_RATE, loraplus_lr_ratio=ratio,
+                                     loraplus_weight_decay=WEIGHT_DECAY)
 
 
 def train(model, batch, ratio):
     """Losses of some steps on one batch; the gradients are those of the mean over supervised tokens."""
-    optimizer = optimizer_of(model, ratio)
     count = (batch["labels"][:, 1:] != -100).sum()
-    losses = []
-    for _ in range(STEPS):
-        loss = loss_sum(model, batch) / count
-        losses.append(loss.item())
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    return torch.tensor(losses)
+    return curve(optimizer_of(model, ratio), lambda: loss_sum(model, batch) / count)
 
 
 def adapter_case(work, case, batch):
@@ -112,7 +100,11 @@ def merged_case(work, case, batch):
     return results
 
 
-def full_bf16_case(work, batch):
+def full_case(work, case, batch):
+    return {"curve": full_bf16_curve(work, batch) if case["dtype"] == "bf16" else train(load_base(work / "model"), batch, 1)}
+
+
+def full_bf16_curve(work, batch):
     """bf16 weights and activations, fp32 masters: what is trained is fp32, what computes is a rounded copy of it."""
     model = AutoModelForCausalLM.from_pretrained(work / "model", dtype=torch.bfloat16).eval()
     masters = {name: torch.nn.Parameter(value.float()) for name, value in load_base(work / "model").named_parameters()}
@@ -126,7 +118,7 @@ def full_bf16_case(work, batch):
             rounded = {name: value.bfloat16() for name, value in masters.items()}
             return torch.func.functional_call(model, rounded, kwargs={"input_ids": input_ids})
 
-    return {"curve": train(Rounded(), batch, 1)}
+    return train(Rounded(), batch, 1)
 
 
 def nf4_results(tensors, settings):
@@ -151,7 +143,7 @@ def main(work):
     todo = json.loads((work / "cases.json").read_text())
     batch = load_file(work / "batch.safetensors")
     results = nf4_results(load_file(work / "nf4_input.safetensors"), todo["nf4_settings"])
-    kinds = {"adapter": adapter_case, "merged": merged_case, "full_bf16": lambda work, _, batch: full_bf16_case(work, batch)}
+    kinds = {"adapter": adapter_case, "merged": merged_case, "full": full_case}
     for case in todo["cases"]:
         for key, value in kinds[case["kind"]](work, case, batch).items():
             results[f"{case['name']}.{key}"] = value

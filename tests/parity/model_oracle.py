@@ -12,6 +12,8 @@ from safetensors.torch import load_file, save_file
 from transformers import (AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, LlamaConfig, MistralConfig, Phi3Config,
                           Qwen2Config, Qwen3Config, SmolLM3Config)
 
+from adamw_curve import adamw, curve
+
 WINDOW = 24  # far shorter than the sequences
 GROUPED = dict(num_attention_heads=4, num_key_value_heads=2, hidden_size=64)
 LLAMA3 = dict(rope_type="llama3", rope_theta=5e5, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
@@ -103,6 +105,8 @@ def small_case(out, case):
     adapted = with_adapter(model)
     adapted.save_pretrained(out + "/adapter")
     gradients(adapted, ids, targets, results, "lora.")
+    trained, count = small_model(case), (targets != -100).sum()
+    results["curve"] = curve(adamw(trained), lambda: loss_sum(trained(ids).logits, targets) / count)
     rounded = small_model(case).to(torch.bfloat16)
     with torch.no_grad():
         results["bf16.logits"] = rounded(ids).logits.float()
