@@ -99,7 +99,7 @@ void AddData(const v1::DatasetReport& report, Properties& table) {
 
 }  // namespace
 
-void PrintJob(const v1::Job& job, const Sink& sink) {
+void PrintJob(const v1::Job& job, const std::vector<std::string>& last_lines, const Sink& sink) {
   Properties table;
   AddIdentity(job, table);
   AddProgress(job.progress(), table);
@@ -113,6 +113,9 @@ void PrintJob(const v1::Job& job, const Sink& sink) {
   if (job.has_dataset_report()) AddData(job.dataset_report(), table);
   for (const v1::Artifact& artifact : job.artifacts()) {
     table.Add("artifact", absl::StrCat(artifact.name(), "  ", FormatBytes(artifact.size_bytes())));
+  }
+  for (size_t i = 0; i < last_lines.size(); ++i) {
+    table.Add(i == 0 ? "last lines" : "", last_lines[i]);
   }
   table.Print(sink);
 }

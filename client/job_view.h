@@ -10,8 +10,9 @@
 
 namespace dropbp::client {
 
-// All there is to say about one job.
-void PrintJob(const v1::Job& job, const Sink& sink);
+// All there is to say about one job; `last_lines` are what the trainer wrote last whose end failed
+// it.
+void PrintJob(const v1::Job& job, const std::vector<std::string>& last_lines, const Sink& sink);
 
 // One line a job. `now` gives the ages.
 void PrintJobs(const std::vector<v1::Job>& jobs, absl::Time now, const Sink& sink);

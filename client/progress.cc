@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "client/format.h"
 #include "client/plots.h"
 #include "core/base/text.h"
@@ -18,6 +19,8 @@ namespace {
 constexpr int kWidestBar = 30;
 constexpr int kNarrowestBar = 8;
 constexpr absl::string_view kGap = "  ";
+// Of what belongs to the line above it.
+constexpr absl::string_view kIndent = "          ";
 
 double DoneShare(const v1::JobProgress& progress) {
   if (progress.total_steps() <= 0) return 0;
@@ -45,11 +48,11 @@ std::vector<std::string> Figures(const v1::JobProgress& progress) {
   return figures;
 }
 
-// Text of a model in one line: nothing in it moves a cursor or changes a colour.
-std::string OneLine(std::string line, size_t bytes) {
+// Text of a model or a trainer in one line: nothing in it moves a cursor or changes a colour.
+std::string OneLine(std::string line) {
   std::replace_if(
       line.begin(), line.end(), [](unsigned char c) { return absl::ascii_iscntrl(c); }, ' ');
-  return Shortened(line, bytes);
+  return line;
 }
 
 }  // namespace
@@ -59,8 +62,8 @@ std::vector<std::string> SampleLines(const v1::Evaluation& evaluation) {
   constexpr size_t kAnswerBytes = 80;
   std::vector<std::string> lines;
   for (const v1::SampleText& sample : evaluation.samples()) {
-    lines.push_back(absl::StrCat("          ", OneLine(sample.prompt(), kPromptBytes), "  ->  ",
-                                 OneLine(sample.text(), kAnswerBytes)));
+    lines.push_back(absl::StrCat(kIndent, Shortened(OneLine(sample.prompt()), kPromptBytes),
+                                 "  ->  ", Shortened(OneLine(sample.text()), kAnswerBytes)));
   }
   return lines;
 }
@@ -82,14 +85,24 @@ std::string ProgressBar(const v1::JobProgress& progress, int width, bool unicode
                       kGap, text);
 }
 
+std::vector<std::string> EventLines(const v1::JobEvent& event) {
+  std::vector<std::string> lines;
+  for (const absl::string_view line : absl::StrSplit(event.message(), '\n')) {
+    lines.push_back(OneLine(std::string(line)));
+  }
+  return lines;
+}
+
 std::string EventText(const v1::JobEvent& event, const Sink& sink) {
   const std::string state = StateName(event.state());
   const std::string padding(std::max<int>(1, 12 - static_cast<int>(state.size())), ' ');
   std::string text = absl::StrCat(sink.Paint(Colour::kFaint, FormatClock(event.time())), kGap,
                                   sink.Paint(StateColour(event.state()), state), padding);
   if (event.attempt() > 1) absl::StrAppend(&text, "attempt ", event.attempt(), ": ");
-  absl::StrAppend(&text, event.message());
+  const std::vector<std::string> lines = EventLines(event);
+  absl::StrAppend(&text, lines[0]);
   while (text.back() == ' ') text.pop_back();
+  for (size_t i = 1; i < lines.size(); ++i) absl::StrAppend(&text, "\n", kIndent, lines[i]);
   return text;
 }
 

@@ -24,7 +24,11 @@ std::string ProgressBar(const v1::JobProgress& progress, int width, bool unicode
 // A line for each answer of an evaluation: what was asked and what was answered, both shortened.
 std::vector<std::string> SampleLines(const v1::Evaluation& evaluation);
 
-// "12:34:56  RUNNING     attempt 1: message", without an end of line.
+// An event's sentence, then what else it tells, line by line; nothing in them moves a cursor.
+std::vector<std::string> EventLines(const v1::JobEvent& event);
+
+// "12:34:56  RUNNING     attempt 1: message", with the event's other lines under it, without an end
+// of line.
 std::string EventText(const v1::JobEvent& event, const Sink& sink);
 
 // Shows events as they come.

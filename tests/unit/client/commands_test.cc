@@ -14,6 +14,7 @@
 namespace dropbp::client {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -100,6 +101,23 @@ TEST_F(CommandsTest, GetShowsTheJobForPeopleAndForPrograms) {
   const CommandResult json = Dropbp("get job --output json");
   EXPECT_EQ(FromJson<v1::Job>(json.out).progress().step(), 1);
   EXPECT_THAT(json.out, HasSubstr("\"job_id\": \"job\"")) << "proto field names";
+}
+
+TEST_F(CommandsTest, GetAndWatchShowOnceWhatADeadTrainerWroteLast) {
+  SubmitAndRun("job", agent_);
+  for (int attempt = 1; attempt <= 3; ++attempt) {
+    for (int rank : {0, 1}) {
+      ASSERT_TRUE(agent_.Exited(*coordinator_, "job", attempt, rank, /*signal=*/11).ok());
+    }
+  }
+  const CommandResult get = Dropbp("get job");
+  EXPECT_EQ(get.code, ExitCode::kOk) << get.err;
+  EXPECT_THAT(get.out, HasSubstr("(max_restarts = 2): Rank 0 was ended by signal 11.\n"));
+  EXPECT_THAT(get.out, ContainsRegex("\nlast lines +the last line\n"));
+  const CommandResult watch = Dropbp("watch job");
+  EXPECT_EQ(std::vector<std::string>(absl::StrSplit(watch.out, "the last line")).size(), 4u)
+      << "once for each of the three deaths: " << watch.out;
+  EXPECT_THAT(watch.err, Not(HasSubstr("the last line")));
 }
 
 TEST_F(CommandsTest, EveryCommandOnAnUnknownJobIsNotFound) {

@@ -16,10 +16,10 @@ TEST(PrintJobTest, TellsWhatSamplesWerePackedInto) {
   v1::DatasetReport& report = *job.mutable_dataset_report();
   report.set_samples(100);
   CapturedConsole plain, packed;
-  PrintJob(job, plain.console().out);
+  PrintJob(job, {}, plain.console().out);
   EXPECT_THAT(plain.out(), Not(HasSubstr("rows")));
   report.set_rows(40);
-  PrintJob(job, packed.console().out);
+  PrintJob(job, {}, packed.console().out);
   EXPECT_THAT(packed.out(), HasSubstr("40 rows, 2.5 samples each"));
 }
 

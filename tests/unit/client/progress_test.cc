@@ -121,6 +121,17 @@ TEST(LineViewTest, NamesTheAttemptAfterARestart) {
   EXPECT_THAT(text.str(), EndsWith("STARTING    attempt 2: gang placed\n"));
 }
 
+TEST(LineViewTest, ADeadTrainersLastLinesStandUnderTheSentenceAndMoveNoCursor) {
+  std::ostringstream text;
+  v1::JobEvent event = StateEvent(v1::Job::RUNNING, "It died.\nIts last lines:\none\nt\x1b[31mwo");
+  event.set_type(v1::JobEvent::INCIDENT);
+  MakeLineView(Sink{text}, SystemClock())->Show(event);
+  EXPECT_THAT(text.str(), EndsWith("RUNNING     It died.\n"
+                                   "          Its last lines:\n"
+                                   "          one\n"
+                                   "          t [31mwo\n"));
+}
+
 TEST(BarViewTest, RedrawsOneLineAndPutsStatesAboveIt) {
   std::ostringstream text;
   auto view = MakeBarView(Sink{.stream = text, .terminal = true, .fixed_width = 120});
