@@ -32,8 +32,8 @@ using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAreArray;
 
 // fp32 on both sides; sums run in another order. Logits are of size 1 to 10; gradients relative to
-// their own norm. Losses of 20 steps, which carry differences on, are relative to each loss: at most
-// 7e-7 were found.
+// their own norm. Losses of 20 steps, which carry differences on, are relative to each loss: at
+// most 7e-7 were found.
 constexpr double kLogitTolerance = 5e-5;
 constexpr double kGradientTolerance = 5e-5;
 constexpr double kCurveTolerance = 5e-6;
