@@ -11,7 +11,7 @@ namespace dropbp::client {
 // cost, sensitivity, drop rate and its bar, and both figures over the depth of the model as a plot.
 void PrintPlan(const v1::Job& job, const Sink& sink);
 
-// What a job would cost: its uniform plan, stages, traffic and memory.
+// What a job would cost: the plan of its first step, stages, traffic and memory.
 void PrintDryPlan(const v1::PlanJobResponse& plan, const Sink& sink);
 
 }  // namespace dropbp::client

@@ -81,7 +81,8 @@ MetricTable JobMetrics() {
       {"dropbp_job_planned_drop_rate_ratio",
        kGauge,
        {"job_id"},
-       "Drop rate of the plan in force, after rounding; every step realises exactly this."},
+       "Drop rate of the plan in force, after rounding; every step realises exactly this, or eight "
+       "steps together where a step has a single nested mask row."},
       {"dropbp_job_realised_drop_rate_ratio",
        kGauge,
        {"job_id"},
