@@ -107,6 +107,17 @@ absl::Status TestAgent::Finished(Coordinator& coordinator, const std::string& jo
   return Send(coordinator, frame);
 }
 
+absl::Status TestAgent::Stopped(Coordinator& coordinator, const std::string& job_id, int attempt,
+                                int rank) {
+  v1::SessionRequest frame;
+  v1::RankExited& exited = *frame.mutable_rank_exited();
+  exited.set_job_id(job_id);
+  exited.set_attempt(attempt);
+  exited.set_rank(rank);
+  exited.set_stopped(true);
+  return Send(coordinator, frame);
+}
+
 absl::Status TestAgent::Exited(Coordinator& coordinator, const std::string& job_id, int attempt,
                                int rank, int signal, int exit_code) {
   v1::SessionRequest frame;

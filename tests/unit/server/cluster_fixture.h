@@ -58,6 +58,8 @@ class TestAgent {
                           int rank, int64_t step, const v1::Artifact& file);
   absl::Status Exited(Coordinator& coordinator, const std::string& job_id, int attempt, int rank,
                       int signal = 0, int exit_code = 0);
+  // The trainer of a rank ended because its agent asked it to.
+  absl::Status Stopped(Coordinator& coordinator, const std::string& job_id, int attempt, int rank);
 
   // Frames of this session for which `has` is true.
   template <typename Has>

@@ -28,14 +28,8 @@ class DrainTest : public ClusterTest {
     frame.mutable_draining()->set_grace_seconds(grace_seconds);
     ASSERT_TRUE(agent.Send(*coordinator_, frame).ok());
   }
-  // The trainer of a rank ended because its agent asked it to.
   void Stopped(TestAgent& agent, const std::string& job, int attempt, int rank) {
-    v1::SessionRequest frame;
-    frame.mutable_rank_exited()->set_job_id(job);
-    frame.mutable_rank_exited()->set_attempt(attempt);
-    frame.mutable_rank_exited()->set_rank(rank);
-    frame.mutable_rank_exited()->set_stopped(true);
-    ASSERT_TRUE(agent.Send(*coordinator_, frame).ok());
+    ASSERT_TRUE(agent.Stopped(*coordinator_, job, attempt, rank).ok());
   }
   absl::StatusOr<v1::Worker> Drain(const std::string& worker, bool undo = false,
                                    bool keep_jobs = false) {

@@ -115,11 +115,7 @@ TEST_F(FailureTest, ARetryableFailureIsChargedOnceForTheGang) {
 
 TEST_F(FailureTest, AWorkerThatIsStoppedIsNotTheJobsFault) {
   SubmitAndRun("job", a_);
-  v1::SessionRequest frame;
-  frame.mutable_rank_exited()->set_job_id("job");
-  frame.mutable_rank_exited()->set_attempt(1);
-  frame.mutable_rank_exited()->set_stopped(true);
-  ASSERT_TRUE(a_.Send(*coordinator_, frame).ok());
+  ASSERT_TRUE(a_.Stopped(*coordinator_, "job", 1, 0).ok());
   EXPECT_EQ(State("job"), v1::Job::RESTARTING);
   EXPECT_EQ(Get("job").restarts(), 0);
 }
