@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kStep = 12;
 constexpr int kRanks = 2;
-constexpr int kRank = 1;
+constexpr int kRank = 0;  // which has all that there is
 
 void Check(const PartState& state) {
   const bool counts = state.totals.tokens >= 0 && state.totals.gradient_bytes_sent >= 0 &&
@@ -18,7 +18,10 @@ void Check(const PartState& state) {
                       state.non_finite >= 0;
   const bool evaluations = state.evaluated_step >= 0 && state.evaluated_step <= kStep &&
                            state.best.step >= 0 && state.best.step <= kStep;
-  if (state.next_step != kStep || !counts || !evaluations) std::abort();
+  const LossHistory& history = state.history;
+  const bool losses = history.losses.size() == static_cast<size_t>(kStep) &&
+                      history.validation_steps.size() == history.validation_losses.size();
+  if (state.next_step != kStep || !counts || !evaluations || !losses) std::abort();
 }
 
 }  // namespace

@@ -133,12 +133,15 @@ def manifests():
 
 
 def checkpoint_parts():
-    for version in (1, 2):
-        tensors = {"sensitivities": ("F64", struct.pack("<3d", 0.5, 1, 2)), "state": ("I64", struct.pack("<5q", 12, 1, 0, 1, 2)),
+    for version in (1, 2, 3):
+        tensors = {"sensitivities": ("F64", struct.pack("<3d", 0.5, 1, 2)), "state": ("I64", struct.pack("<5q", 12, 1, 0, 0, 2)),
                    "totals": ("F64", struct.pack("<8d", 6e9, 4e9, 10, 20, 300, 1.5, 1e-3, 0.7)),
                    "value/w": ("F32", struct.pack("<2f", 1, 2))}
-        if version == 2:
+        if version >= 2:
             tensors["evaluation"] = ("F64", struct.pack("<3d", 10, 5, 1.25))
+        if version >= 3:
+            tensors |= {"losses": ("F64", struct.pack("<12d", *range(12))), "validation_steps": ("I64", struct.pack("<2q", 5, 10)),
+                        "validation_losses": ("F64", struct.pack("<2d", 1.25, 1.5))}
         header, content = {"__metadata__": {"format": "dropbp-checkpoint", "version": str(version), "identity": "ab"}}, b""
         for name, (dtype, data) in tensors.items():
             header[name] = {"dtype": dtype, "shape": [len(data) // (4 if dtype == "F32" else 8)],

@@ -78,6 +78,11 @@ absl::Status WritePart(const std::string& path, const CheckpointPartData& part) 
   views[kTotalsTensor] = ViewOf(hf::TensorType::kF64, totals);
   views[kSensitivitiesTensor] = ViewOf(hf::TensorType::kF64, state.sensitivities);
   views[kEvaluationTensor] = ViewOf(hf::TensorType::kF64, evaluation);
+  if (part.owner.rank == 0) {
+    views[kLossesTensor] = ViewOf(hf::TensorType::kF64, state.history.losses);
+    views[kValidationStepsTensor] = ViewOf(hf::TensorType::kI64, state.history.validation_steps);
+    views[kValidationLossesTensor] = ViewOf(hf::TensorType::kF64, state.history.validation_losses);
+  }
   for (const auto& [name, tensor] : state.best_values)
     views[BestValueName(name)] = BorrowView(tensor);
   for (const auto& [name, tensor] : part.tensors) views[name] = BorrowView(tensor);

@@ -38,10 +38,7 @@ absl::StatusOr<OpenCheckpoint> OpenParts(const std::string& folder,
       return Illegal(folder, absl::StrCat(part.file, " belongs to another job"));
     }
     for (const auto& [name, view] : file->tensors()) {
-      if (name == kStateTensor || name == kTotalsTensor || name == kSensitivitiesTensor ||
-          name == kEvaluationTensor) {
-        continue;
-      }
+      if (IsOfPartState(name)) continue;
       if (!open.tensors.emplace(name, view).second) {
         return Illegal(folder, absl::StrCat(name, " is in two parts"));
       }
@@ -58,7 +55,7 @@ bool SameMoment(const PartState& a, const PartState& b) {
          a.evaluated_step == b.evaluated_step && a.best == b.best;
 }
 
-// The state that all parts agree on, with the totals of `rank`.
+// The state that all parts agree on, with the totals and the history of `rank`.
 absl::StatusOr<TrainingState> JoinStates(const std::string& folder, const OpenCheckpoint& open,
                                          const CheckpointManifest& manifest, int rank) {
   TrainingState joined;
@@ -74,7 +71,10 @@ absl::StatusOr<TrainingState> JoinStates(const std::string& folder, const OpenCh
     joined.totals.backward_flops_saved += state->totals.backward_flops_saved;
     if (!SameMoment(*state, joined)) return Illegal(folder, "its parts are not of one moment");
   }
-  if (rank != 0) joined.totals = {};
+  if (rank != 0) {
+    joined.totals = {};
+    joined.history = {};
+  }
   return joined;
 }
 

@@ -1,6 +1,8 @@
 #include "worker/trainer/checkpoint/part_state.h"
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
@@ -67,7 +69,34 @@ absl::Status ReadEvaluation(const Tensors& tensors, PartState& state) {
   return absl::OkStatus();
 }
 
+// A part of an older version knows of no loss.
+absl::Status ReadHistory(const Tensors& tensors, int rank, PartState& state) {
+  LossHistory& history = state.history;
+  const size_t steps = static_cast<size_t>(state.next_step);
+  if (rank != 0) return absl::OkStatus();
+  if (!tensors.contains(kLossesTensor)) {
+    history.losses.assign(steps, std::numeric_limits<double>::quiet_NaN());
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(history.losses,
+                   ReadNumbers<double>(tensors, kLossesTensor, hf::TensorType::kF64, steps, steps));
+  ASSIGN_OR_RETURN(history.validation_steps, ReadNumbers<int64_t>(tensors, kValidationStepsTensor,
+                                                                  hf::TensorType::kI64, 0, steps));
+  const size_t evaluations = history.validation_steps.size();
+  ASSIGN_OR_RETURN(history.validation_losses,
+                   ReadNumbers<double>(tensors, kValidationLossesTensor, hf::TensorType::kF64,
+                                       evaluations, evaluations));
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+bool IsOfPartState(std::string_view name) {
+  constexpr std::string_view kNames[] = {
+      kStateTensor,  kTotalsTensor,          kSensitivitiesTensor,   kEvaluationTensor,
+      kLossesTensor, kValidationStepsTensor, kValidationLossesTensor};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
 
 absl::Status CheckPartVersion(const hf::SafetensorsFile& file) {
   const auto version = file.metadata().find("version");
@@ -101,6 +130,7 @@ absl::StatusOr<PartState> ReadPartState(const Tensors& tensors, const Checkpoint
                                                             hf::TensorType::kF64, 0, kMaxUnits));
   ASSIGN_OR_RETURN(state.totals, ReadTotals(tensors));
   RETURN_IF_ERROR(ReadEvaluation(tensors, state));
+  RETURN_IF_ERROR(ReadHistory(tensors, rank, state));
   return state;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/status.h"
@@ -15,14 +16,25 @@
 
 namespace dropbp::trainer {
 
-// Version 1 lacks what is known of evaluations.
-inline constexpr int kPartVersion = 2;
+// Version 1 lacks what is known of evaluations, versions 1 and 2 the history of losses.
+inline constexpr int kPartVersion = 3;
 
 // Names in the file.
 inline constexpr char kStateTensor[] = "state";
 inline constexpr char kTotalsTensor[] = "totals";
 inline constexpr char kSensitivitiesTensor[] = "sensitivities";
 inline constexpr char kEvaluationTensor[] = "evaluation";
+inline constexpr char kLossesTensor[] = "losses";
+inline constexpr char kValidationStepsTensor[] = "validation_steps";
+inline constexpr char kValidationLossesTensor[] = "validation_losses";
+
+// How the whole job went so far. Nothing is computed from it: it tells whoever has no more than the
+// checkpoint.
+struct LossHistory {
+  std::vector<double> losses = {};             // of each step; NaN where not known
+  std::vector<int64_t> validation_steps = {};  // steps done at each evaluation, rising
+  std::vector<double> validation_losses = {};  // of these evaluations
+};
 
 struct PartState {
   int64_t next_step = 0;
@@ -32,7 +44,11 @@ struct PartState {
   TrainingTotals totals = {};              // this rank's share
   int64_t evaluated_step = 0;              // of the newest evaluation
   BestEvaluation best = {};
+  LossHistory history = {};  // rank 0's alone
 };
+
+// Whether the tensor of this name tells of the state; the others are parameters and moments.
+bool IsOfPartState(std::string_view name);
 
 // INVALID_ARGUMENT for a file of a version that this program does not read.
 absl::Status CheckPartVersion(const hf::SafetensorsFile& file);

@@ -149,6 +149,7 @@ absl::Status Trainer::GoOnFrom(const std::string& checkpoint_dir) {
   non_finite_ = state->non_finite;
   sensitivities_ = std::move(state->sensitivities);
   totals_ = state->totals;
+  history_ = std::move(state->history);
   evaluated_step_ = state->evaluated_step;
   best_ = state->best;
   best_values_ = std::move(state->best_values);
@@ -195,7 +196,7 @@ absl::Status Trainer::EvaluateIfDue() {
   if (outcome.stop != StopRequest::kNone) return Stop(outcome.stop);
   const EvaluationReport& report = outcome.report;
   evaluated_step_ = next_step_;
-  NoteBest(report);
+  NoteLoss(report);
   if (parts_.rank == 0) parts_.link->ReportEvaluation(report);
   LogLine(EvaluationLine(report, best_.step == next_step_));
   if (next_step_ == total_steps_ || !evaluations_.EndsJob(next_step_, best_))
@@ -210,8 +211,13 @@ absl::Status Trainer::EvaluateIfDue() {
   return absl::OkStatus();
 }
 
-void Trainer::NoteBest(const EvaluationReport& report) {
-  if (report.supervised_tokens == 0 || !best_.IsBeatenBy(report.loss)) return;
+void Trainer::NoteLoss(const EvaluationReport& report) {
+  if (report.supervised_tokens == 0) return;
+  if (parts_.rank == 0) {
+    history_.validation_steps.push_back(report.step);
+    history_.validation_losses.push_back(report.loss);
+  }
+  if (!best_.IsBeatenBy(report.loss)) return;
   best_ = {.step = report.step, .loss = report.loss};
   if (!IsNewBest() || parts_.rank != 0) return;
   for (const TrainableParameter& parameter : parts_.model->trainable())
@@ -249,7 +255,8 @@ absl::Status Trainer::SaveCheckpoint() {
                              .sensitivities = sensitivities_,
                              .totals = totals_,
                              .evaluated_step = evaluated_step_,
-                             .best = best_},
+                             .best = best_,
+                             .history = history_},
                             best_values_};
   checkpoints_.NoteSaved();
   return RunTorch(absl::StrCat("rank ", parts_.rank, ", checkpoint after ", next_step_, " steps"),
@@ -268,6 +275,7 @@ void Trainer::AddUp(const StepReport& report) {
   totals_.loss = report.loss;
   totals_.learning_rate = report.learning_rate;
   totals_.grad_norm = report.grad_norm;
+  if (parts_.rank == 0) history_.losses.push_back(report.loss);
 }
 
 absl::Status Trainer::EnterStage(const PlanStage& stage) {

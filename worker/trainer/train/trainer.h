@@ -75,8 +75,8 @@ class Trainer {
   absl::Status Stop(StopRequest stop);
   // As Stop() where a request to stop broke it off.
   absl::Status EvaluateIfDue();
-  // Takes note of a new best evaluation.
-  void NoteBest(const EvaluationReport& report);
+  // Takes note of an evaluation's validation loss, if it has one, and of a new best.
+  void NoteLoss(const EvaluationReport& report);
   // Whether the weights of this moment are the best so far, and to be the job's result.
   bool IsNewBest() const;
   void Finish();
@@ -102,6 +102,7 @@ class Trainer {
   int64_t next_step_ = 0;
   int non_finite_ = 0;
   TrainingTotals totals_;
+  LossHistory history_;  // rank 0's alone
 };
 
 }  // namespace dropbp::trainer

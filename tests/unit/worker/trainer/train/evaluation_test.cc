@@ -5,11 +5,15 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
+#include <filesystem>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "tests/unit/worker/trainer/train/checkpoint_folder.h"
 #include "tests/unit/worker/trainer/train/tiny_job.h"
+#include "worker/hf/safetensors.h"
+#include "worker/trainer/checkpoint/part_state.h"
 
 namespace dropbp::trainer {
 namespace {
@@ -194,6 +198,38 @@ TEST_F(EvaluationResumeTest, KeepsTheBestValuesWithAnotherNumberOfRanks) {
   const int64_t last = kTurningSteps - 1;
   const auto resumed = GoOn(spec, 1, folder_.Complete(spec, 2, last));
   EXPECT_EQ(WeightHash(*resumed[0].model), WeightHash(*undisturbed[0].model));
+}
+
+// Number vectors of a part, by their bytes.
+template <typename Number>
+std::vector<Number> VectorIn(const hf::SafetensorsFile& part, const std::string& name) {
+  const hf::TensorView& view = part.tensors().at(name);
+  std::vector<Number> numbers(view.data.size() / sizeof(Number));
+  std::memcpy(numbers.data(), view.data.data(), view.data.size());
+  return numbers;
+}
+
+TEST_F(EvaluationResumeTest, CheckpointsTellTheLossesSinceTheJobBegan) {
+  JobSpec spec = EvaluatedSpec();
+  spec.checkpoint.every_steps = 1;
+  const auto undisturbed = TrainSaving(spec, 2);
+  const std::string third = folder_.Complete(spec, 2, 3);
+  for (const int rank : {0, 1}) std::filesystem::remove_all(folder_.RankFolder(rank));
+  Train(spec, 2, TurningData(), [&](Assignment& assignment) {
+    assignment.output_dir = folder_.RankFolder(assignment.rank);
+    assignment.checkpoint_dir = third;
+  });
+  const std::string path = folder_.Complete(spec, 2, 5) + "/";
+  const auto part = hf::SafetensorsFile::Open(path + PartFileName(0, 2)).value();
+  std::vector<double> losses, validation_losses;
+  for (int step = 0; step < 5; ++step) losses.push_back(undisturbed[0].link->steps[step].loss);
+  for (const int evaluation : {0, 1})
+    validation_losses.push_back(undisturbed[0].link->evaluations[evaluation].loss);
+  EXPECT_EQ(VectorIn<double>(*part, kLossesTensor), losses);
+  EXPECT_THAT(VectorIn<int64_t>(*part, kValidationStepsTensor), testing::ElementsAre(2, 4));
+  EXPECT_EQ(VectorIn<double>(*part, kValidationLossesTensor), validation_losses);
+  const auto other = hf::SafetensorsFile::Open(path + PartFileName(1, 2)).value();
+  EXPECT_FALSE(other->tensors().contains(kLossesTensor)) << "one copy is enough";
 }
 
 TEST_F(EvaluationResumeTest, SavesAtEachNewBest) {
