@@ -33,8 +33,11 @@ endforeach()
 file(GLOB NVIDIA_INCLUDES ${DROPBP_SITE_PACKAGES}/nvidia/*/include)
 find_path(CUDA_RUNTIME_INCLUDE cuda_runtime.h PATHS ${NVIDIA_INCLUDES} /usr/local/cuda/include NO_DEFAULT_PATH)
 find_path(NCCL_INCLUDE nccl.h PATHS ${NVIDIA_INCLUDES} /usr/local/cuda/include NO_DEFAULT_PATH)
-option(DROPBP_USE_CUDA "Train on GPUs too, where LibTorch can and the CUDA and NCCL headers are found" ON)
-if(DROPBP_USE_CUDA AND EXISTS ${TORCH_ROOT}/lib/libtorch_cuda.so AND CUDA_RUNTIME_INCLUDE AND NCCL_INCLUDE)
+# CUDA's compiler as a library, for kernels of our own; only the build needs it.
+file(GLOB NVRTC_LIBRARIES ${DROPBP_SITE_PACKAGES}/nvidia/*/lib/libnvrtc.so.* /usr/local/cuda/lib64/libnvrtc.so)
+list(POP_FRONT NVRTC_LIBRARIES NVRTC_LIBRARY)
+option(DROPBP_USE_CUDA "Train on GPUs too, where LibTorch can and CUDA's headers and compiler library and NCCL's header are found" ON)
+if(DROPBP_USE_CUDA AND EXISTS ${TORCH_ROOT}/lib/libtorch_cuda.so AND CUDA_RUNTIME_INCLUDE AND NCCL_INCLUDE AND NVRTC_LIBRARY)
   set(DROPBP_CUDA ON)
   message(STATUS "CUDA headers: ${CUDA_RUNTIME_INCLUDE}, NCCL: ${NCCL_INCLUDE}")
   target_compile_definitions(dropbp_torch INTERFACE DROPBP_CUDA USE_C10D_NCCL)
@@ -44,7 +47,7 @@ if(DROPBP_USE_CUDA AND EXISTS ${TORCH_ROOT}/lib/libtorch_cuda.so AND CUDA_RUNTIM
     ${TORCH_ROOT}/lib/libtorch_cuda.so ${TORCH_ROOT}/lib/libc10_cuda.so -Wl,--as-needed)
 else()
   set(DROPBP_CUDA OFF)
-  message(STATUS "CUDA: switched off, or no headers or no libtorch_cuda; building for CPU only")
+  message(STATUS "CUDA: switched off, or no headers, no libnvrtc or no libtorch_cuda; building for CPU only")
 endif()
 
 # One precompiled header for the island.

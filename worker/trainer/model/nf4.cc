@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "core/base/check.h"
-#include "worker/trainer/model/nf4_kernels.h"
+#include "worker/trainer/model/nf4_cuda.h"
 
 namespace dropbp::trainer {
 namespace {
@@ -71,66 +71,30 @@ int64_t Nf4Matrix::bytes() const {
   return sum;
 }
 
+cpu::Nf4View Nf4Matrix::View() const {
+  const bool nested = nested_codes_.defined();
+  return {codes_.const_data_ptr<uint8_t>(),
+          block_size_,
+          nested ? nullptr : absmax_.const_data_ptr<float>(),
+          nested ? nested_codes_.const_data_ptr<uint8_t>() : nullptr,
+          nested ? nested_absmax_.const_data_ptr<float>() : nullptr,
+          offset_};
+}
+
 void Nf4Matrix::DequantizeRows(int64_t begin, int64_t end, at::Tensor target) const {
   DROPBP_CHECK(target.is_contiguous() && target.numel() == (end - begin) * width_);
-  if (target.is_cpu()) {
-    DequantizeOnCpu(begin, end, target);
-  } else {
-    DequantizeRowsOnDevice(begin, end, target);
-  }
-}
-
-void Nf4Matrix::DequantizeOnCpu(int64_t begin, int64_t end, at::Tensor& target) const {
-  const bool nested = nested_codes_.defined();
-  const cpu::Nf4View view{codes_.const_data_ptr<uint8_t>(),
-                          block_size_,
-                          nested ? nullptr : absmax_.const_data_ptr<float>(),
-                          nested ? nested_codes_.const_data_ptr<uint8_t>() : nullptr,
-                          nested ? nested_absmax_.const_data_ptr<float>() : nullptr,
-                          offset_};
   const int64_t first = begin * width_;
+  if (!target.is_cpu()) return DequantizeNf4OnCuda(View(), first, end * width_, target);
   const bool is_float = target.scalar_type() == at::kFloat;
   DROPBP_CHECK(is_float || target.scalar_type() == at::kBFloat16);
-  at::parallel_for(first, end * width_, kElementsAtOnce, [&](int64_t from, int64_t to) {
-    if (is_float) {
-      cpu::DequantizeNf4(view, from, to, DataOf<float>(target) + (from - first));
-    } else {
-      cpu::DequantizeNf4(view, from, to, DataOf<cpu::Bf16>(target) + (from - first));
-    }
-  });
-}
-
-// Scales of blocks [begin, end).
-at::Tensor Nf4Matrix::Scales(int64_t begin, int64_t end) const {
-  if (absmax_.defined()) return absmax_.slice(0, begin, end);
-  const at::Tensor values =
-      at::from_blob(const_cast<float*>(cpu::DynamicValues()), {256}, at::kFloat)
-          .to(codes_.device());
-  const at::Tensor nested_block =
-      at::arange(begin, end, codes_.options().dtype(at::kLong)).div(cpu::kNestedBlock, "floor");
-  return values.index_select(0, nested_codes_.slice(0, begin, end).to(at::kInt)) *
-             nested_absmax_.index_select(0, nested_block) +
-         offset_;
-}
-
-// By whole blocks, of which the rows may be a part.
-void Nf4Matrix::DequantizeRowsOnDevice(int64_t begin, int64_t end, at::Tensor target) const {
-  const int64_t count = rows_ * width_;
-  const int64_t first = begin * width_ / block_size_;
-  const int64_t last = (end * width_ + block_size_ - 1) / block_size_;
-  const int64_t first_element = first * block_size_;
-  const int64_t end_element = std::min(last * block_size_, count);
-  const at::Tensor bytes = codes_.slice(0, first_element / 2, (end_element + 1) / 2);
-  const at::Tensor codes =
-      at::stack({bytes.bitwise_right_shift(4), bytes.bitwise_and(15)}, 1).view({-1}).to(at::kInt);
-  const at::Tensor values =
-      at::from_blob(const_cast<float*>(cpu::kNf4Values), {16}, at::kFloat).to(codes_.device());
-  const at::Tensor scales =
-      Scales(first, last).repeat_interleave(block_size_).slice(0, 0, end_element - first_element);
-  const at::Tensor elements =
-      values.index_select(0, codes.slice(0, 0, end_element - first_element)) * scales;
-  target.copy_(elements.slice(0, begin * width_ - first_element, end * width_ - first_element)
-                   .view(target.sizes()));
+  at::parallel_for(
+      first, end * width_, kElementsAtOnce, [&, view = View()](int64_t from, int64_t to) {
+        if (is_float) {
+          cpu::DequantizeNf4(view, from, to, DataOf<float>(target) + (from - first));
+        } else {
+          cpu::DequantizeNf4(view, from, to, DataOf<cpu::Bf16>(target) + (from - first));
+        }
+      });
 }
 
 }  // namespace dropbp::trainer

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "core/job/job_spec.h"
+#include "worker/trainer/model/nf4_kernels.h"
 
 namespace dropbp::trainer {
 
@@ -17,11 +18,8 @@ class Nf4Matrix {
   static Nf4Matrix Quantize(const at::Tensor& weight, const QloraSpec& options, at::Device device);
 
   // Rows [begin, end) into `target` [end - begin, in], contiguous, fp32 or bf16: in fp32, then
-  // rounded.
+  // rounded. `target` lies on the device of the matrix.
   void DequantizeRows(int64_t begin, int64_t end, at::Tensor target) const;
-
-  // The same bits by tensor operations, as devices other than the CPU make them.
-  void DequantizeRowsOnDevice(int64_t begin, int64_t end, at::Tensor target) const;
 
   int64_t rows() const { return rows_; }
   int64_t width() const { return width_; }
@@ -38,8 +36,7 @@ class Nf4Matrix {
 
  private:
   void QuantizeScales();
-  void DequantizeOnCpu(int64_t begin, int64_t end, at::Tensor& target) const;
-  at::Tensor Scales(int64_t begin, int64_t end) const;
+  cpu::Nf4View View() const;
 
   int64_t rows_ = 0;
   int64_t width_ = 0;
