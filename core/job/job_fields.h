@@ -42,7 +42,8 @@ absl::Span<const JobField> JobFields();
 const JobField* FindJobField(std::string_view path);
 
 // The known path (or "name", "dataset.file", or a section such as "training") nearest to `unknown`
-// by edit distance, as a whole or by its last key; empty if nothing is near.
+// by edit distance, as a whole or by its last key, or what PEFT, TRL, Axolotl and the like call by
+// that last key; empty if nothing is near.
 std::string NearestJobField(std::string_view unknown);
 
 // One broken rule: which field, and a sentence that says what was found and what is legal.

@@ -66,6 +66,19 @@ TEST(NearestJobFieldTest, FindsWhatWasMeant) {
   EXPECT_EQ(NearestJobField("modle"), "model");
 }
 
+TEST(NearestJobFieldTest, KnowsWhatOthersCallAField) {
+  EXPECT_EQ(NearestJobField("training.lr"), "training.learning_rate");
+  EXPECT_EQ(NearestJobField("lora.r"), "lora.rank");
+  EXPECT_EQ(NearestJobField("lora_alpha"), "lora.alpha");
+  EXPECT_EQ(NearestJobField("base_model"), "model");
+  EXPECT_EQ(NearestJobField("datasets"), "dataset.file");
+  EXPECT_EQ(NearestJobField("sequence_len"), "dataset.max_length");
+  EXPECT_EQ(NearestJobField("num_train_epochs"), "training.epochs");
+  EXPECT_EQ(NearestJobField("training.gradient_accumulation_steps"), "training.global_batch_size");
+  EXPECT_EQ(NearestJobField("gradient_checkpointing"), "training.activation_checkpointing");
+  EXPECT_EQ(NearestJobField("save_total_limit"), "checkpoint.keep");
+}
+
 TEST(NearestJobFieldTest, IsSilentWhenNothingIsNear) {
   EXPECT_EQ(NearestJobField("quantum_flux"), "");
   EXPECT_EQ(NearestJobField(std::string(100000, 'x')), "");
