@@ -124,14 +124,15 @@ absl::Status LoadValidation(const JobArguments& arguments, JobInput& input) {
                    ", legal is a file of the same type, or dataset.file_type"));
 }
 
-absl::Status CheckRules(const JobInput& input, bool dataset_needed) {
+absl::Status CheckRules(const std::string& source, const JobInput& input, bool dataset_needed) {
   std::vector<FieldViolation> violations = ValidateJobSpec(input.job.spec);
   if (!dataset_needed) {
     std::erase_if(violations,
                   [](const FieldViolation& one) { return one.field == "dataset.artifact"; });
   }
   for (FieldViolation& violation : violations)
-    violation.field = absl::StrReplaceAll(violation.field, input.mix_names);
+    violation.field =
+        PlaceOf(input.job, source, absl::StrReplaceAll(violation.field, input.mix_names));
   return violations.empty() ? absl::OkStatus() : InvalidFields(violations);
 }
 
@@ -165,7 +166,7 @@ absl::StatusOr<JobInput> Load(const JobArguments& arguments) {
                      "or give one with --dataset FILE"));
   }
   const bool has_dataset = !input.job.spec.dataset.artifact.empty();
-  RETURN_IF_ERROR(CheckRules(input, arguments.dataset_needed || has_dataset));
+  RETURN_IF_ERROR(CheckRules(arguments.file, input, arguments.dataset_needed || has_dataset));
   return input;
 }
 

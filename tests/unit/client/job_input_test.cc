@@ -134,6 +134,11 @@ TEST_F(JobInputTest, RulesBetweenFieldsAreCheckedHere) {
   const absl::Status status = LoadJob(arguments_).status();
   ASSERT_EQ(ViolationsOf(status).size(), 1u) << status;
   EXPECT_EQ(ViolationsOf(status)[0].field, "training.global_batch_size");
+  arguments_.sets.clear();
+  Write("job.yaml",
+        "model: tiny\ndataset:\n  file: data/train.jsonl\ntraining:\n  global_batch_size: 6\n");
+  EXPECT_EQ(ViolationsOf(LoadJob(arguments_).status())[0].field,
+            arguments_.file + ":5: training.global_batch_size");
 }
 
 TEST_F(JobInputTest, AMissingDatasetIsNamedWithItsPath) {
