@@ -88,7 +88,21 @@ class Csv : public RecordSource {
 
   std::string Reason() { return csv_strerror(csv_error(&parser_)); }
 
+  // Tables of some programs and countries have other signs between columns.
+  absl::Status CheckSeparator() const {
+    if (row_.size() != 1) return absl::OkStatus();
+    const size_t other = row_[0].find_first_of(";\t|");
+    if (other == std::string::npos) return absl::OkStatus();
+    return Broken(
+        row_line_,
+        absl::StrCat(
+            "the first row is one column, ", hf::QuoteForError(row_[0]),
+            "; legal are columns with commas between them, found ",
+            row_[0][other] == '\t' ? "a tab" : absl::StrCat("'", row_[0].substr(other, 1), "'")));
+  }
+
   absl::Status TakeNames() {
+    RETURN_IF_ERROR(CheckSeparator());
     if (row_.size() > kMaxColumns) {
       return Broken(row_line_, absl::StrCat("found ", row_.size(), " columns, legal are at most ",
                                             kMaxColumns));

@@ -44,7 +44,11 @@ absl::StatusOr<RecordFormat> ForEachRecord(
     ASSIGN_OR_RETURN(const bool more, source->Next(item));
     if (!more) break;
     any_record = true;
-    if (absl::Status taken = take_item(item); !taken.ok()) errors.Add(item.line, taken);
+    absl::Status taken = take_item(item);
+    if (taken.ok()) continue;
+    errors.Add(item.line, taken);
+    // No format fits the first record: every other one would say the same.
+    if (!parser.has_value() && item.value.ok() && item.value->is_object()) break;
   }
   RETURN_IF_ERROR(errors.Result());
   if (!any_record)

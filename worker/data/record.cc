@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "worker/data/jinja/from_json.h"
 #include "worker/hf/json.h"
 
@@ -63,6 +64,22 @@ std::optional<RecordFormat> NamedFormat(const std::string& name) {
   return std::nullopt;
 }
 
+// Of a record whose keys no format has.
+absl::Status UnknownKeys(const ordered_json& record) {
+  constexpr size_t kShown = 20;
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : record.items()) keys.push_back(hf::QuoteForError(key));
+  const std::string example = keys.size() < 2 ? ""
+                                              : absl::StrCat(", for example {prompt: ", keys[0],
+                                                             ", completion: ", keys[1], "}");
+  if (keys.size() > kShown) keys.resize(kShown);
+  return absl::InvalidArgumentError(absl::StrCat(
+      "found the keys ", keys.empty() ? "none" : absl::StrJoin(keys, ", "),
+      "; legal are \"messages\", \"conversations\", \"instruction\" and \"output\", \"prompt\" "
+      "and \"completion\", or \"text\"; other names are told by dataset.fields",
+      example));
+}
+
 }  // namespace
 
 const char* RecordFormatName(RecordFormat format) {
@@ -99,13 +116,7 @@ absl::StatusOr<RecordParser> RecordParser::For(const std::string& format, Names 
   } else if (has("text")) {
     parser.format_ = RecordFormat::kText;
   } else {
-    std::string keys;
-    for (const auto& [key, value] : first.items())
-      absl::StrAppend(&keys, keys.empty() ? "" : ", ", hf::QuoteForError(key));
-    return absl::InvalidArgumentError(absl::StrCat(
-        "found the keys ", hf::QuoteForError(keys, 300),
-        "; legal are \"messages\", \"conversations\", \"instruction\" and \"output\", \"prompt\" "
-        "and \"completion\", or \"text\"; other names are told by dataset.fields"));
+    return UnknownKeys(first);
   }
   return parser;
 }

@@ -336,6 +336,15 @@ TEST_F(DatasetTest, GivesPromptsAndAnswersForEvaluation) {
               HasSubstr("data.jsonl:1: the dialogue has no assistant message"));
 }
 
+TEST_F(DatasetTest, SaysOnceThatNoFormatHasTheKeys) {
+  const std::string record = R"({"question":"a","answer":"b"})";
+  const auto path = folder_.Write("data.jsonl", record + "\n" + record + "\n");
+  const std::string error(LoadDataset(path, spec_, folder_.path()).status().message());
+  EXPECT_THAT(error,
+              ::testing::EndsWith("for example {prompt: \"question\", completion: \"answer\"}"));
+  EXPECT_THAT(error, ::testing::Not(HasSubstr("\n")));
+}
+
 struct Hostile {
   std::string what;
   std::string data;
@@ -374,8 +383,9 @@ std::vector<Hostile> HostileFiles() {
       {"Number", good + "3", "data.jsonl:2: found 3"},
       {"PrettyPrinted", "{\n\"prompt\": \"a\"\n}", "data.jsonl:1: "},
       {"TwoValues", "{} {}", "expected end of input"},
-      {"UnknownKeys", R"({"question":"a","answer":"b"})", "found the keys"},
-      {"NoKeys", "{}", "found the keys"},
+      {"UnknownKeys", R"({"question":"a","answer":"b"})",
+       "found the keys \"question\", \"answer\";"},
+      {"NoKeys", "{}", "found the keys none"},
       {"OtherFormatLater", good + R"({"instruction":"a","output":"b"})",
        "data.jsonl:2: prompt is missing"},
       {"PromptIsANumber", R"({"prompt":1,"completion":"b"})", "prompt is 1, legal is text"},

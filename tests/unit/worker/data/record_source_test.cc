@@ -77,6 +77,13 @@ TEST(CsvTest, RefusesRowsThatDoNotFit) {
               ElementsAre(HasSubstr("data:1: the first row has the column \"a\"")));
 }
 
+TEST(CsvTest, SaysWhichOtherSignsStandBetweenColumns) {
+  EXPECT_THAT(Records("prompt;completion\na \"b\";c\n", "csv"),
+              ElementsAre(HasSubstr("data:1: the first row is one column, \"prompt;completion\"; "
+                                    "legal are columns with commas between them, found ';'")));
+  EXPECT_THAT(Records("prompt\tcompletion\na\tb\n", "csv"), ElementsAre(HasSubstr("found a tab")));
+}
+
 TEST(CsvTest, RefusesQuotesThatAreNotClosedOrStandInTheMiddle) {
   EXPECT_THAT(Records("a\n\"x\ny", "csv"),
               ElementsAre(HasSubstr("data:2: a quoted field that is not closed")));
