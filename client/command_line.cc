@@ -94,6 +94,7 @@ ExitCode RunCommandLine(std::vector<std::string> arguments, const Console& conso
       "shows how they go.",
       "dropbp");
   Session session(console);
+  app.set_version_flag("--version", "dropbp " DROPBP_VERSION, "Print the version of this program");
   app.require_subcommand(1);
   app.fallthrough();  // options before the command are understood after it as well
   app.footer(
@@ -110,6 +111,8 @@ ExitCode RunCommandLine(std::vector<std::string> arguments, const Console& conso
     app.parse(arguments);
   } catch (const CLI::CallForHelp&) {
     console.out.stream << app.help() << std::flush;
+  } catch (const CLI::CallForVersion&) {
+    console.out.stream << app.version() << std::endl;
   } catch (const CLI::ParseError& error) {
     return PrintUsageError(app, error, console.err);
   }

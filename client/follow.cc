@@ -1,5 +1,8 @@
 #include "client/follow.h"
 
+#include <algorithm>
+
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "client/errors.h"
@@ -8,6 +11,16 @@
 namespace dropbp::client {
 namespace {
 
+// A job's message in one line: the event that ended it has shown it all.
+std::string InOneLine(const v1::Job& job) {
+  const std::string& message = job.state_message();
+  const auto more = std::count(message.begin(), message.end(), '\n');
+  const std::string first = message.substr(0, message.find('\n'));
+  if (more == 0) return first;
+  return absl::StrCat(first, " (", more, " more line", more == 1 ? "" : "s", ": dropbp get ",
+                      job.job_id(), ")");
+}
+
 void SayEnd(const Session& session, const v1::Job& job) {
   std::string text = absl::StrCat("Job ", job.job_id(), " ", StateName(job.state()));
   if (job.has_start_time() && job.has_end_time()) {
@@ -15,7 +28,7 @@ void SayEnd(const Session& session, const v1::Job& job) {
                     FormatSeconds(FromProto(job.end_time()) - FromProto(job.start_time())),
                     " of training");
   }
-  if (!job.state_message().empty()) absl::StrAppend(&text, ": ", job.state_message());
+  if (!job.state_message().empty()) absl::StrAppend(&text, ": ", InOneLine(job));
   session.Say(text);
   if (job.state() == v1::Job::SUCCEEDED)
     session.SuggestNext(absl::StrCat("dropbp download ", job.job_id()));
@@ -40,6 +53,8 @@ absl::StatusOr<ExitCode> Follow(Session& session, JobClient& client, const std::
                                 int64_t after_sequence, absl::Time deadline, WatchView& view,
                                 const std::map<std::string, std::string>& names) {
   InterruptGuard interrupts(session.stop());
+  session.OnTalk([&view] { view.Finish(); });
+  const absl::Cleanup no_more_view = [&session] { session.OnTalk([] {}); };
   absl::StatusOr<v1::Job> job =
       client.WatchToEnd(job_id, after_sequence, deadline, [&](v1::JobEvent event) {
         absl::StrReplaceAll(names, event.mutable_message());

@@ -13,7 +13,10 @@
 namespace dropbp::client {
 namespace {
 
-constexpr int kBarWidth = 30;
+constexpr int kWidestUnitBar = 30;
+constexpr int kNarrowestUnitBar = 8;
+// Of a table of units, left of its bars.
+constexpr int kUnitColumns = 62;
 constexpr int kPlotHeight = 5;
 
 std::string KindName(v1::UnitPlan::Kind kind) {
@@ -21,7 +24,8 @@ std::string KindName(v1::UnitPlan::Kind kind) {
 }
 
 std::string BarOf(double share, const Sink& sink) {
-  std::string bar = Bar(share, kBarWidth, sink.unicode);
+  const int width = std::clamp(sink.Width() - kUnitColumns, kNarrowestUnitBar, kWidestUnitBar);
+  std::string bar = Bar(share, width, sink.unicode);
   absl::StripTrailingAsciiWhitespace(&bar);
   return bar;
 }

@@ -36,7 +36,7 @@ class WatchView {
  public:
   virtual ~WatchView() = default;
   virtual void Show(const v1::JobEvent& event) = 0;
-  // After the last event, before anything else is written to the sink.
+  // Before anything else is written to the terminal; more events may follow.
   virtual void Finish() {}
 };
 

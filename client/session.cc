@@ -19,7 +19,10 @@ void Session::SuggestNext(const std::string& command) const {
   Say(absl::StrCat("next: ", command));
 }
 
-void Session::Say(const std::string& text) const { err().stream << text << std::endl; }
+void Session::Say(const std::string& text) const {
+  before_talk_();
+  err().stream << text << std::endl;
+}
 
 // A certificate that the other side refuses looks like a coordinator that is not there.
 absl::Status Session::WithTlsHint(const absl::Status& status) const {

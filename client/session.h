@@ -36,6 +36,8 @@ class Session {
   void SuggestNext(const std::string& command) const;
   // One line of talk.
   void Say(const std::string& text) const;
+  // Calls `before_talk` before each line of talk, for as long as the command draws on the terminal.
+  void OnTalk(std::function<void()> before_talk) { before_talk_ = std::move(before_talk); }
 
   // Runs a command, prints its error if it has one, and keeps its exit code.
   void Run(const std::function<absl::StatusOr<ExitCode>()>& command);
@@ -47,6 +49,7 @@ class Session {
   Console console_;
   GlobalOptions options_;
   StopToken stop_;
+  std::function<void()> before_talk_ = [] {};
   ExitCode exit_code_ = ExitCode::kOk;
 };
 

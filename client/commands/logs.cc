@@ -84,7 +84,7 @@ void AddLogs(CLI::App& app, Session& session) {
                               Logs, options);
   AddJobArgument(command, options->job_id);
   command->add_option("--rank", options->rank, "Only this rank")->check(CLI::NonNegativeNumber);
-  command->add_flag("--follow", options->follow,
+  command->add_flag("-f,--follow", options->follow,
                     "Go on until the job ends; Ctrl-C leaves the job running");
   command->add_option("--tail", options->tail, "Only the last lines of each rank")
       ->check(CLI::PositiveNumber);

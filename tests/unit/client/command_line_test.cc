@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "absl/strings/str_split.h"
+#include "client/session.h"
 #include "tests/unit/client/captured_console.h"
 
 namespace dropbp::client {
@@ -36,6 +37,22 @@ TEST(CommandLineTest, HelpNamesEveryCommandAndExitCode) {
   for (const char* command : kCommands) EXPECT_THAT(help.out, HasSubstr(command));
   for (const ExitCodeMeaning& row : ExitCodeTable()) EXPECT_THAT(help.out, HasSubstr(row.meaning));
   EXPECT_THAT(help.err, IsEmpty());
+}
+
+TEST(CommandLineTest, TellsItsVersionByCommandAndByOption) {
+  EXPECT_EQ(Dropbp("--version").out, "dropbp " DROPBP_VERSION "\n");
+  EXPECT_EQ(Dropbp("--version").code, ExitCode::kOk);
+  EXPECT_EQ(Dropbp("version").out, "dropbp " DROPBP_VERSION "\n");
+}
+
+TEST(SessionTest, EndsWhatIsDrawnBeforeItTalks) {
+  CapturedConsole captured;
+  Session session(captured.console());
+  session.OnTalk([&] { session.err().stream << "[bar]\n"; });
+  session.Say("one");
+  session.OnTalk([] {});
+  session.SuggestNext("two");
+  EXPECT_EQ(captured.err(), "[bar]\none\nnext: two\n");
 }
 
 TEST(CommandLineTest, NothingTypedShowsTheHelp) { EXPECT_EQ(Dropbp("").out, Dropbp("--help").out); }

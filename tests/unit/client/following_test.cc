@@ -46,6 +46,15 @@ TEST_F(FollowingTest, WatchShowsTheWholeWayOfAJob) {
   EXPECT_THAT(captured.err(), HasSubstr("next: dropbp download job"));
 }
 
+TEST_F(FollowingTest, TheLastLineHasTheFirstOfAMessageThatTheEventShowsInFull) {
+  SubmitFile("--name job");
+  ASSERT_TRUE(agent_.Prepared(*coordinator_, "job", "dataset:1: bad\ndataset:2: bad", false).ok());
+  const CommandResult result = Dropbp("watch job");
+  EXPECT_EQ(result.code, ExitCode::kJobFailed);
+  EXPECT_EQ(Count(result.out, "dataset:2: bad"), 1u);
+  EXPECT_EQ(result.err, "Job job FAILED: dataset:1: bad (1 more line: dropbp get job)\n");
+}
+
 TEST_F(FollowingTest, WatchGoesOnAfterTheLastEventWhenTheCoordinatorComesBack) {
   SubmitAndRun("job", agent_);
   CapturedConsole captured;

@@ -146,6 +146,21 @@ TEST(BarViewTest, RedrawsOneLineAndPutsStatesAboveIt) {
   EXPECT_THAT(lines[1], HasSubstr("step 2/10")) << "the bar stays under the last state";
 }
 
+TEST(BarViewTest, EndsItsLineForOthersAndGoesOnBelow) {
+  std::ostringstream text;
+  auto view = MakeBarView(Sink{.stream = text, .terminal = true, .fixed_width = 120});
+  view->Show(StepEvent(1, 10));
+  view->Finish();
+  view->Finish();
+  text << "No coordinator answers.\n";
+  view->Show(StepEvent(2, 10));
+  const std::vector<std::string> lines = absl::StrSplit(text.str(), '\n');
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_THAT(lines[0], HasSubstr("step 1/10"));
+  EXPECT_EQ(lines[1], "No coordinator answers.");
+  EXPECT_THAT(lines[2], HasSubstr("step 2/10"));
+}
+
 TEST(JsonViewTest, WritesOneObjectALineWithProtoNames) {
   std::ostringstream text;
   auto view = MakeJsonView(Sink{text});
