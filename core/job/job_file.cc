@@ -237,6 +237,23 @@ absl::StatusOr<JobFile> ParseJobFile(std::string_view yaml, std::string_view sou
   return reader.Result(source);
 }
 
+namespace {
+
+// Sets a list from "a,b" or, where elements have commas of their own, from YAML's "[a, b]".
+std::optional<FieldViolation> SetFromListText(const JobField& field, const std::string& text,
+                                              JobSpec& spec) {
+  if (!absl::StartsWith(text, "[")) return SetFromList(field, absl::StrSplit(text, ','), spec);
+  try {
+    return SetFromList(field, YAML::Load(text).as<std::vector<std::string>>(), spec);
+  } catch (const YAML::Exception&) {
+    return FieldViolation{std::string(field.path),
+                          absl::StrCat("found \"", Excerpt(text),
+                                       "\", legal is a list: a,b or in YAML's form [a, b]")};
+  }
+}
+
+}  // namespace
+
 absl::Status SetJobField(std::string_view assignment, JobFile& job) {
   const size_t equals = assignment.find('=');
   if (equals == std::string_view::npos || equals == 0) {
@@ -261,7 +278,7 @@ absl::Status SetJobField(std::string_view assignment, JobFile& job) {
   } else if (const JobField* field = FindJobField(path); field == nullptr) {
     violation = {Excerpt(path), DescribeUnknown(path)};
   } else if (IsList(*field)) {
-    violation = SetFromList(*field, absl::StrSplit(value, ','), job.spec);
+    violation = SetFromListText(*field, value, job.spec);
   } else {
     violation = SetFromText(*field, value, job.spec);
   }

@@ -27,8 +27,8 @@ struct JobFile {
 // "<source>:<line>: <field>: ..."; unknown keys suggest the nearest known one.
 absl::StatusOr<JobFile> ParseJobFile(std::string_view yaml, std::string_view source);
 
-// Sets one field from text, as in --set training.steps=20. Lists are comma-separated, labels are
-// "labels.key=value".
+// Sets one field from text, as in --set training.steps=20. Lists are comma-separated or in brackets
+// as in YAML, labels are "labels.key=value".
 absl::Status SetJobField(std::string_view assignment, JobFile& job);
 
 // A field as errors name it: "<source>:<line>: <field>", or alone where the file does not set it.

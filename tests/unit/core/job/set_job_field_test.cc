@@ -38,6 +38,17 @@ TEST(SetJobFieldTest, SetsEveryKindOfField) {
   EXPECT_THAT(job.spec.lora.alpha_pattern, ElementsAre(std::pair("layers.0.mlp.up_proj", 0.5)));
 }
 
+TEST(SetJobFieldTest, TakesListsInBracketsWhereElementsHaveCommas) {
+  JobFile job;
+  ASSERT_TRUE(SetJobField("evaluation.prompts=[\"Hello, who?\", Why]", job).ok());
+  EXPECT_THAT(job.spec.evaluation.prompts, ElementsAre("Hello, who?", "Why"));
+  ASSERT_TRUE(SetJobField("lora.target_modules=[q_proj,v_proj]", job).ok());
+  EXPECT_THAT(job.spec.lora.target_modules, ElementsAre("q_proj", "v_proj"));
+  EXPECT_THAT(ErrorOf("lora.target_modules=[q_proj"), HasSubstr("legal is a list"));
+  EXPECT_THAT(ErrorOf("lora.target_modules=[[q_proj]]"), HasSubstr("legal is a list"));
+  EXPECT_THAT(ErrorOf("lora.target_modules=[x_proj]"), HasSubstr("found \"x_proj\""));
+}
+
 TEST(SetJobFieldTest, SaysWhatIsWrong) {
   EXPECT_EQ(ErrorOf("training.steps=abc"),
             "training.steps: found \"abc\", legal is a whole number from 0 to 10000000");
