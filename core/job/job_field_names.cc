@@ -94,7 +94,7 @@ constexpr OtherName kOtherNames[] = {
     {"max_steps", "training.steps"},
     {"num_epochs", "training.epochs"},
     {"num_train_epochs", "training.epochs"},
-    {"batch_size", "training.global_batch_size"},
+    {"batch_size", "training.micro_batch_size"},
     {"gradient_accumulation_steps", "training.global_batch_size"},
     {"per_device_train_batch_size", "training.micro_batch_size"},
     {"gradient_checkpointing", "training.activation_checkpointing"},
