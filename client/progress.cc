@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -98,8 +99,9 @@ std::string EventText(const v1::JobEvent& event, const Sink& sink) {
   const std::string padding(std::max<int>(1, 12 - static_cast<int>(state.size())), ' ');
   std::string text = absl::StrCat(sink.Paint(Colour::kFaint, FormatClock(event.time())), kGap,
                                   sink.Paint(StateColour(event.state()), state), padding);
-  if (event.attempt() > 1) absl::StrAppend(&text, "attempt ", event.attempt(), ": ");
   const std::vector<std::string> lines = EventLines(event);
+  if (event.attempt() > 1 && !absl::StartsWith(lines[0], "Attempt "))
+    absl::StrAppend(&text, "attempt ", event.attempt(), ": ");
   absl::StrAppend(&text, lines[0]);
   while (text.back() == ' ') text.pop_back();
   for (size_t i = 1; i < lines.size(); ++i) absl::StrAppend(&text, "\n", kIndent, lines[i]);

@@ -38,7 +38,8 @@ class Table {
   std::vector<std::vector<Cell>> rows_;
 };
 
-// "label   value" lines, for one thing with many properties.
+// "label   value" lines, for one thing with many properties. Further lines of a value stand under
+// its first; on a terminal, lines are broken at spaces to fit it.
 class Properties {
  public:
   void Add(std::string label, Cell value) {

@@ -119,6 +119,10 @@ TEST(LineViewTest, NamesTheAttemptAfterARestart) {
   event.set_attempt(2);
   MakeLineView(Sink{text}, SystemClock())->Show(event);
   EXPECT_THAT(text.str(), EndsWith("STARTING    attempt 2: gang placed\n"));
+  event.set_message("Attempt 2: 2 ranks on a.");
+  MakeLineView(Sink{text}, SystemClock())->Show(event);
+  EXPECT_THAT(text.str(), EndsWith("STARTING    Attempt 2: 2 ranks on a.\n"))
+      << "it says so itself";
 }
 
 TEST(LineViewTest, ADeadTrainersLastLinesStandUnderTheSentenceAndMoveNoCursor) {

@@ -36,6 +36,26 @@ TEST(TableTest, AnEmptyLastCellLeavesNoSpaces) {
   EXPECT_EQ(text.str(), "A  B\n1\n");
 }
 
+TEST(PropertiesTest, LinesOfAValueStandUnderItsFirstAndFitATerminal) {
+  Properties table;
+  table.Add("job", "mine");
+  table.Add("why", "dataset:3: größer als erlaubt\ndataset:7: completion is missing");
+  std::ostringstream file;
+  table.Print(Sink{file});
+  EXPECT_EQ(file.str(),
+            "job  mine\n"
+            "why  dataset:3: größer als erlaubt\n"
+            "     dataset:7: completion is missing\n");
+  std::ostringstream narrow;
+  table.Print(Sink{.stream = narrow, .terminal = true, .fixed_width = 26});
+  EXPECT_EQ(narrow.str(),
+            "job  mine\n"
+            "why  dataset:3: größer als\n"
+            "     erlaubt\n"
+            "     dataset:7: completion\n"
+            "     is missing\n");
+}
+
 TEST(TableTest, ColoursOnlyWhereTheSinkHasThem) {
   Properties table;
   table.Add("state", Cell("FAILED", Colour::kRed));
