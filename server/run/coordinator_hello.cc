@@ -25,6 +25,14 @@ absl::Status Coordinator::OnHello(const std::shared_ptr<WorkerOutbox>& outbox,
     return InvalidFields({&violation, 1});
   }
   KnownWorker* before = workers_.Find(hello.worker_id());
+  // Two programs under one name would take the session from each other for ever. One that died has
+  // closed its stream, or lets its lease run out.
+  if (before != nullptr && before->connected() &&
+      before->hello.incarnation() != hello.incarnation()) {
+    return absl::AlreadyExistsError(absl::StrCat(
+        "another worker named '", hello.worker_id(), "' is connected, from host '",
+        before->hello.hostname(), "'; give each its own --worker-id, or stop that one"));
+  }
   if (before != nullptr && !before->preparing.empty() &&
       before->hello.incarnation() != hello.incarnation()) {
     RETURN_IF_ERROR(LoseWorker(hello.worker_id(),

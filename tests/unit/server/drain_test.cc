@@ -150,6 +150,7 @@ TEST_F(DrainTest, ARestartedAgentIsInUseAgain) {
   a_.Connect(*coordinator_);
   Leave(a_);
   EXPECT_TRUE(Draining(0));
+  a_.Disconnect(*coordinator_);
   a_.set_incarnation(12);
   a_.Connect(*coordinator_);
   EXPECT_FALSE(Draining(0));

@@ -150,6 +150,24 @@ TEST_F(FailureTest, ARestartedAgentLosesItsRanksAtOnce) {
   EXPECT_THAT(a_.Starts(), SizeIs(1));
 }
 
+TEST_F(FailureTest, AnotherWorkerUnderTheNameOfAConnectedOneIsRefusedAndCostsNothing) {
+  SubmitAndRun("job", a_);
+  v1::SessionRequest frame;
+  frame.mutable_hello()->set_worker_id("a");
+  frame.mutable_hello()->set_incarnation(12);
+  const auto intruder = std::make_shared<TestStream>();
+  const absl::Status refused = coordinator_->Receive(intruder, frame);
+  EXPECT_TRUE(absl::IsAlreadyExists(refused)) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("give each its own --worker-id"));
+  coordinator_->Disconnected(intruder.get());
+  EXPECT_FALSE(a_.stream->closed.has_value());
+  ASSERT_TRUE(a_.Step(*coordinator_, "job", 1, 0, 0).ok());
+  EXPECT_EQ(Get("job").attempt(), 1);
+  // Once that one is silent for a lease, its name is free.
+  AdvanceTime(options_.lease + absl::Seconds(2));
+  EXPECT_TRUE(coordinator_->Receive(intruder, frame).ok());
+}
+
 TEST_F(FailureTest, AShortCutOfTheNetworkCostsNothing) {
   SubmitAndRun("job", a_);
   ASSERT_TRUE(a_.Step(*coordinator_, "job", 1, 0, 0).ok());
