@@ -130,6 +130,10 @@ class Coordinator {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status SettleRecovered(LiveRun& live) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // coordinator_plan.cc
+  // What keeps a legal job from running as things are, in sentences; empty: nothing is known.
+  std::string DryRunWarning(const JobSpec& spec) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   // coordinator_jobs.cc
   v1::Job Decorated(const LiveRun& live) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckUploaded(std::string_view field, const std::string& sha256) const;

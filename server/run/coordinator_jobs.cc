@@ -98,7 +98,7 @@ absl::StatusOr<v1::Job> Coordinator::CreateJob(const v1::CreateJobRequest& reque
   if (request.validate_only()) {
     RETURN_IF_ERROR(ResolveInit(spec).status());
     *created.job.mutable_spec() = JobSpecToProto(spec);
-    created.job.set_state_message(DryMemoryWarning(spec, workers_.all()));
+    created.job.set_state_message(DryRunWarning(spec));
     return created.job;
   }
   if (!created.request_id.empty()) {

@@ -10,6 +10,7 @@
 #include "proto/support/job_spec_proto.h"
 #include "server/plan/dry_plan.h"
 #include "server/run/coordinator.h"
+#include "server/run/job_memory.h"
 
 namespace dropbp::server {
 namespace {
@@ -86,6 +87,14 @@ absl::StatusOr<v1::PlanJobResponse> Coordinator::PlanJob(const v1::PlanJobReques
   const FoundModel found = FindModel(workers_.all(), spec.model);
   if (found.shape == nullptr) return ModelNotFound(spec.model, found);
   return MakeDryPlan(spec, *found.shape, request.samples(), found.only_cuda);
+}
+
+std::string Coordinator::DryRunWarning(const JobSpec& spec) {
+  const FoundModel found = FindModel(workers_.all(), spec.model);
+  if (found.shape != nullptr) return DryMemoryWarning(spec, workers_.all());
+  if (found.known.empty() && found.error.empty()) return "";  // perhaps workers come later
+  return absl::StrCat("No worker could run it now: ", ModelNotFound(spec.model, found).message(),
+                      ".");
 }
 
 absl::Status Coordinator::OnProbe(LiveRun& live, const v1::ProbeReport& report) {

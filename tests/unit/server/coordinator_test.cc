@@ -269,6 +269,16 @@ TEST_F(CoordinatorTest, ValidateOnlyStoresNothing) {
   EXPECT_TRUE(absl::IsNotFound(coordinator_->GetJob("job").status()));
 }
 
+TEST_F(CoordinatorTest, ValidateOnlySaysThatNoWorkerHasTheModelAndWhichThereAre) {
+  v1::CreateJobRequest request = Request("job");
+  request.set_validate_only(true);
+  request.mutable_spec()->set_model("tony");
+  EXPECT_EQ(coordinator_->CreateJob(request)->state_message(),
+            "No worker could run it now: model: found 'tony', the connected workers have tiny.");
+  agent_.Disconnect(*coordinator_);
+  EXPECT_EQ(coordinator_->CreateJob(request)->state_message(), "") << "no worker";
+}
+
 TEST_F(CoordinatorTest, NamesEveryViolationAtOnce) {
   v1::CreateJobRequest request = Request("Bad_Id");
   request.mutable_spec()->mutable_training()->set_learning_rate(-1);
