@@ -59,7 +59,9 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(ApiOptions options,
   api->server_ = builder.BuildAndStart();
   const bool is_unix = absl::StartsWith(options.listen, "unix:");
   if (api->server_ == nullptr || (port == 0 && !is_unix)) {
-    return absl::UnavailableError(absl::StrCat("cannot listen on ", options.listen));
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", options.listen,
+                     ": another program listens there, or it is no address of this machine"));
   }
   api->address_ =
       is_unix ? options.listen

@@ -60,10 +60,17 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path
   std::unique_ptr<Database> db(new Database(handle));
   if (result != SQLITE_OK) return SqlError(handle, absl::StrCat("opening ", path));
   // A second coordinator on the same folder is refused at once instead of sharing the file.
-  RETURN_IF_ERROR(Annotate(db->RunScript("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL;"
-                                         "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
-                                         "BEGIN IMMEDIATE; COMMIT;"),
-                           path));
+  const absl::Status settled = db->RunScript(
+      "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL;"
+      "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+      "BEGIN IMMEDIATE; COMMIT;");
+  if (!settled.ok() && sqlite3_errcode(handle) == SQLITE_BUSY) {
+    return absl::UnavailableError(
+        absl::StrCat(path,
+                     ": another program has this store open; a data folder belongs to one "
+                     "coordinator at a time"));
+  }
+  RETURN_IF_ERROR(Annotate(settled, path));
   return db;
 }
 

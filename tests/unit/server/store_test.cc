@@ -211,7 +211,9 @@ TEST_F(JobStoreTest, DoesNotTakeUpEndedJobs) {
 }
 
 TEST_F(JobStoreTest, RefusesASecondCoordinatorOnTheSameFile) {
-  EXPECT_FALSE(JobStore::Open(path()).ok());
+  const absl::Status refused = JobStore::Open(path()).status();
+  EXPECT_TRUE(absl::IsUnavailable(refused)) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("another program has this store open"));
 }
 
 TEST_F(JobStoreTest, MigratesAnEmptyFileAndRefusesANewerOne) {
