@@ -68,6 +68,7 @@ Agent::Agent(const AgentOptions& options, const std::string& program, std::vecto
       checkpoints_(folder_->CheckpointFolder(), artifacts_),
       session_(coordinator_,
                {.hello = [this] { return Hello(); },
+                .models = [this] { return ListModels(options_.models_dir); },
                 .on_response = [this](const v1::SessionResponse& order) { CarryOut(order); }}),
       host_{.spawner = spawner_,
             .folder = *folder_,

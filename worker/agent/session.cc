@@ -104,6 +104,7 @@ void CoordinatorSession::LogEnd(const grpc::Status& status, bool welcomed) {
 bool CoordinatorSession::Greet(GatewayStream& stream) {
   v1::SessionRequest request;
   *request.mutable_hello() = hooks_.hello();
+  told_models_.assign(request.hello().models().begin(), request.hello().models().end());
   stream.Send(request);
   const absl::Time deadline = absl::Now() + kWelcomeTimeout;
   while (WaitForEvent(deadline)) {
@@ -127,7 +128,13 @@ void CoordinatorSession::Converse(GatewayStream& stream) {
   last_progress_ = absl::Now();
   while (!stream.over()) {
     while (const auto response = stream.Take()) TakeIn(*response);
-    if (stream.CanSend() && absl::Now() >= next_heartbeat_) SendHeartbeat(stream);
+    if (stream.CanSend() && absl::Now() >= next_heartbeat_) {
+      if (HasOtherModels()) {
+        spdlog::info("there are other models than before; connecting anew to tell them");
+        return;
+      }
+      SendHeartbeat(stream);
+    }
     if (stream.CanSend()) SendNext(stream);
     if (IsStalled()) {
       spdlog::warn("the coordinator has acknowledged nothing for {}; connecting anew",
@@ -181,6 +188,8 @@ void CoordinatorSession::SendHeartbeat(GatewayStream& stream) {
   stream.Send(request);
   next_heartbeat_ = absl::Now() + heartbeat_;
 }
+
+bool CoordinatorSession::HasOtherModels() const { return hooks_.models() != told_models_; }
 
 bool CoordinatorSession::IsStalled() {
   absl::MutexLock lock(&mutex_);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/synchronization/mutex.h"
 #include "dropbp/v1/worker_gateway.grpc.pb.h"
@@ -32,6 +33,9 @@ class CoordinatorSession {
   struct Hooks {
     // The hello of a new stream; called on the session's thread.
     std::function<v1::WorkerHello()> hello;
+    // The models that there are now, asked for at each heartbeat: where they are others than hello
+    // told, a new stream tells them. Called on the session's thread.
+    std::function<std::vector<std::string>()> models;
     // A frame of the coordinator other than welcome and acknowledged; called on the session's
     // thread, so it must be quick.
     std::function<void(const v1::SessionResponse&)> on_response;
@@ -67,6 +71,8 @@ class CoordinatorSession {
   void TakeIn(const v1::SessionResponse& response);
   void SendNext(GatewayStream& stream);
   void SendHeartbeat(GatewayStream& stream);
+  // Whether there are other models than the coordinator was told.
+  bool HasOtherModels() const;
   // Whether the coordinator owes an acknowledgement for longer than the lease.
   bool IsStalled();
 
@@ -85,7 +91,8 @@ class CoordinatorSession {
   absl::Duration heartbeat_ = absl::Seconds(2);
   bool told_away_ = false;  // that the coordinator does not answer was logged
   absl::Time next_heartbeat_;
-  absl::Time last_progress_;  // when something was acknowledged, or nothing was owed
+  std::vector<std::string> told_models_;  // by the newest hello
+  absl::Time last_progress_;              // when something was acknowledged, or nothing was owed
 
   absl::Mutex mutex_;
   Outbox outbox_ ABSL_GUARDED_BY(mutex_);

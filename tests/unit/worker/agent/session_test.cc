@@ -27,12 +27,15 @@ class SessionTest : public ::testing::Test {
  protected:
   SessionTest()
       : session_({.address = server_.address()}, {.hello =
-                                                      [] {
+                                                      [this] {
                                                         v1::WorkerHello hello;
                                                         hello.set_worker_id("node");
                                                         hello.set_incarnation(42);
+                                                        for (const auto& model : Models())
+                                                          hello.add_models(model);
                                                         return hello;
                                                       },
+                                                  .models = [this] { return Models(); },
                                                   .on_response =
                                                       [this](const v1::SessionResponse& response) {
                                                         absl::MutexLock lock(&mutex_);
@@ -48,8 +51,14 @@ class SessionTest : public ::testing::Test {
     return mutex_.AwaitWithTimeout(absl::Condition(&enough), kPatience);
   }
 
+  std::vector<std::string> Models() {
+    absl::MutexLock lock(&mutex_);
+    return models_;
+  }
+
   GatewayServer server_;
   absl::Mutex mutex_;
+  std::vector<std::string> models_ = {"tiny"};
   std::vector<v1::SessionResponse> orders_;
   CoordinatorSession session_;
 };
@@ -60,6 +69,20 @@ TEST_F(SessionTest, SaysHelloAndBeatsItsHeart) {
   EXPECT_EQ(server_.Hellos()[0].worker_id(), "node");
   EXPECT_EQ(server_.Hellos()[0].incarnation(), 42u);
   EXPECT_TRUE(server_.AwaitHeartbeats(3));
+}
+
+TEST_F(SessionTest, SaysHelloAnewWhenThereAreOtherModels) {
+  session_.Start();
+  ASSERT_TRUE(server_.AwaitHellos(1));
+  EXPECT_THAT(server_.Hellos()[0].models(), ElementsAre("tiny"));
+  {
+    absl::MutexLock lock(&mutex_);
+    models_.push_back("tiny2");
+  }
+  ASSERT_TRUE(server_.AwaitHellos(2));
+  EXPECT_THAT(server_.Hellos()[1].models(), ElementsAre("tiny", "tiny2"));
+  ASSERT_TRUE(server_.AwaitHeartbeats(3));
+  EXPECT_THAT(server_.Hellos(), ::testing::SizeIs(2)) << "what was told is not told again";
 }
 
 TEST_F(SessionTest, NumbersFramesAndForgetsAcknowledgedOnes) {
