@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "core/job/job_file.h"
 #include "worker/data/dataset.h"
 #include "worker/data/prompt.h"
 #include "worker/trainer/generate/answer_match.h"
@@ -19,8 +22,9 @@ int64_t Wanted(int64_t available, int64_t asked) {
   return asked > 0 ? std::min(asked, available) : available;
 }
 
-DatasetSpec LastAnswers() {
+DatasetSpec LastAnswers(const EvaluateOptions& options) {
   DatasetSpec spec;
+  spec.fields = options.fields;
   spec.loss_on = "last_turn";
   spec.max_length = 8192;
   return spec;
@@ -63,7 +67,7 @@ absl::Status MeasureLoss(const LoadedModel& loaded, const EvaluateOptions& optio
                          Evaluation& evaluation) {
   at::NoGradGuard no_grad;
   ASSIGN_OR_RETURN(const data::TokenizedDataset dataset,
-                   data::LoadDataset(options.data_path, LastAnswers(), options.model_dir));
+                   data::LoadDataset(options.data_path, LastAnswers(options), options.model_dir));
   const int64_t count = Wanted(static_cast<int64_t>(dataset.samples.size()), options.samples);
   double sum = 0;
   for (int64_t i = 0; i < count; ++i) {
@@ -81,10 +85,22 @@ double Evaluation::ExactMatch() const {
   return records.empty() ? 0 : static_cast<double>(matches) / static_cast<double>(records.size());
 }
 
+absl::StatusOr<std::map<std::string, std::string>> FieldNames(
+    const std::vector<std::string>& pairs) {
+  JobFile job;
+  for (const std::string& pair : pairs)
+    RETURN_IF_ERROR(SetJobField(absl::StrCat("dataset.fields.", pair), job));
+  for (const FieldViolation& one : ValidateJobSpec(job.spec)) {
+    if (absl::StartsWith(one.field, "dataset.fields"))
+      return absl::InvalidArgumentError(absl::StrCat(one.field, ": ", one.description));
+  }
+  return job.spec.dataset.fields;
+}
+
 absl::StatusOr<Evaluation> Evaluate(const LoadedModel& loaded, const EvaluateOptions& options,
                                     const std::function<void(int64_t, int64_t)>& progress) {
   ASSIGN_OR_RETURN(const std::vector<data::PromptAndAnswer> prompts,
-                   data::LoadPrompts(options.data_path, LastAnswers(), options.model_dir));
+                   data::LoadPrompts(options.data_path, LastAnswers(options), options.model_dir));
   Evaluation evaluation;
   const int64_t count = Wanted(static_cast<int64_t>(prompts.size()), options.samples);
   for (int64_t begin = 0; begin < count; begin += options.batch) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,8 +15,9 @@ namespace dropbp::trainer {
 struct EvaluateOptions {
   std::string model_dir;
   std::string data_path;
-  int64_t samples = 0;  // records from the beginning; 0: all
-  int64_t batch = 8;    // records answered at once
+  std::map<std::string, std::string> fields;  // as dataset.fields of a job
+  int64_t samples = 0;                        // records from the beginning; 0: all
+  int64_t batch = 8;                          // records answered at once
   int64_t max_tokens = 128;
 };
 
@@ -34,6 +36,10 @@ struct Evaluation {
 
   double ExactMatch() const;  // share of records
 };
+
+// dataset.fields from "KEY=NAME" each; INVALID_ARGUMENT where a job file would be refused.
+absl::StatusOr<std::map<std::string, std::string>> FieldNames(
+    const std::vector<std::string>& pairs);
 
 // `progress` is called with (records answered, records in all). Throws what torch throws.
 absl::StatusOr<Evaluation> Evaluate(const LoadedModel& loaded, const EvaluateOptions& options,

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "worker/trainer/generate/evaluate.h"
 #include "worker/trainer/generate/model_flags.h"
@@ -17,6 +18,7 @@ namespace {
 struct EvaluateFlags {
   ModelFlags model;
   EvaluateOptions options;
+  std::vector<std::string> fields;
   int64_t show = 0;
   std::string output = "text";
 };
@@ -52,7 +54,8 @@ void PrintJson(const Evaluation& evaluation, int64_t show) {
   std::printf("%s\n", result.dump().c_str());
 }
 
-absl::Status Run(const EvaluateFlags& flags) {
+absl::Status Run(EvaluateFlags& flags) {
+  ASSIGN_OR_RETURN(flags.options.fields, FieldNames(flags.fields));
   ASSIGN_OR_RETURN(const LoadedModel loaded, LoadModel(flags.model));
   const bool terminal = isatty(STDERR_FILENO) == 1;
   const auto progress = [terminal](int64_t done, int64_t all) {
@@ -75,8 +78,10 @@ int RunEvaluate(int argc, char** argv) {
   EvaluateFlags flags;
   AddModelFlags(app, flags.model);
   app.add_option("--data", flags.options.data_path,
-                 "JSONL file, in one of the formats of a job's dataset")
+                 "JSONL, JSON, CSV or Parquet file, in one of the formats of a job's dataset")
       ->required();
+  app.add_option("--fields", flags.fields,
+                 "KEY=NAME, as the job's dataset.fields: prompt=question completion=answer");
   app.add_option("--samples", flags.options.samples, "Records from the beginning; 0: all")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--batch", flags.options.batch, "Records answered at once")

@@ -4,6 +4,7 @@
 
 #include "tests/unit/worker/trainer/model/small_decoder.h"
 #include "worker/trainer/generate/answer_match.h"
+#include "worker/trainer/generate/evaluate.h"
 
 namespace dropbp::trainer {
 namespace {
@@ -66,6 +67,16 @@ TEST(AnswerMatchTest, ComparesTrimmedTextsAndJsonValues) {
   EXPECT_FALSE(AnswersMatch(R"({"a": 1})", R"({"a": 2})"));
   EXPECT_FALSE(AnswersMatch(R"({"a": 1})", "not JSON"));
   EXPECT_FALSE(AnswersMatch("1", "1.0"));
+}
+
+TEST(EvaluateTest, TakesNamesOfFieldsAsAJobDoes) {
+  const auto names = FieldNames({"prompt=question", "completion=answer"});
+  ASSERT_TRUE(names.ok()) << names.status();
+  EXPECT_EQ(*names,
+            (std::map<std::string, std::string>{{"completion", "answer"}, {"prompt", "question"}}));
+  EXPECT_TRUE(FieldNames({})->empty());
+  for (const char* wrong : {"question", "query=question", "prompt="})
+    EXPECT_TRUE(absl::IsInvalidArgument(FieldNames({wrong}).status())) << wrong;
 }
 
 }  // namespace
