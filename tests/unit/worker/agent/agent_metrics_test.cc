@@ -80,10 +80,13 @@ TEST_F(AgentMetricsTest, ShowATrainerOnlyWhileItRuns) {
   Start("job", "wait");
   EXPECT_TRUE(AwaitLine("dropbp_worker_trainers_running 1")) << Scrape();
   const std::string labels = ".slot=\"1\",job_id=\"job\",rank=\"0\".";
-  const std::string text = Scrape();
-  EXPECT_THAT(text,
-              ContainsRegex("dropbp_worker_trainer_resident_memory_bytes" + labels + " [1-9]"));
-  EXPECT_THAT(text, ContainsRegex("dropbp_worker_trainer_cpu_seconds_total" + labels));
+  // A process that has only just begun has no memory of its own yet.
+  const auto has_memory =
+      ContainsRegex("dropbp_worker_trainer_resident_memory_bytes" + labels + " [1-9]");
+  EXPECT_TRUE(dropbp::testing::PollUntil(kPatience, [&] {
+    return ::testing::Value(Scrape(), has_memory);
+  })) << Scrape();
+  EXPECT_THAT(Scrape(), ContainsRegex("dropbp_worker_trainer_cpu_seconds_total" + labels));
   v1::SessionResponse stop;
   stop.mutable_stop_ranks()->set_job_id("job");
   stop.mutable_stop_ranks()->set_attempt(1);
