@@ -67,7 +67,7 @@ MetricTable DeviceMetrics() {
       {"dropbp_worker_device_memory_size_bytes",
        kGauge,
        {"slot", "device"},
-       "Memory of the slot's device; of a CPU slot its share of the node's memory."},
+       "Memory of the slot's device; of a CPU slot its share of what the worker may use."},
       {"dropbp_worker_device_memory_used_bytes",
        kGauge,
        {"slot", "device"},

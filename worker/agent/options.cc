@@ -95,7 +95,7 @@ void AddAgentFlags(CLI::App& app, AgentOptions& options, double& stop_grace_seco
                  "Number of trainers at a time (default: the number of GPUs; 1 on CPU)")
       ->check(CLI::Range(1, 1024));
   app.add_option("--threads-per-slot", options.threads_per_slot,
-                 "CPU threads of each trainer (default: cores / slots)")
+                 "CPU threads of each trainer (default: CPUs that may be used / slots)")
       ->check(CLI::Range(1, 4096));
   app.add_option("--trainer", options.trainer,
                  "Program to start (default: dropbp-trainer beside this program)");

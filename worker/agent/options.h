@@ -20,7 +20,7 @@ struct AgentOptions {
   std::string work_dir = "dropbp-work";        // caches, logs, results; absolute once resolved
   std::string device = "auto";                 // auto | cpu | cuda
   int slots = 0;                               // 0: one for each GPU; one on CPU
-  int threads_per_slot = 0;                    // 0: cores / slots
+  int threads_per_slot = 0;                    // 0: usable CPUs / slots
   std::string trainer;                         // default: dropbp-trainer beside this program
   std::string metrics_listen;                  // Prometheus, HOST:PORT; empty: none
   bool metrics_off_loopback = false;           // whether that may be off loopback; it is plain HTTP

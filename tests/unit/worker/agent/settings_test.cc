@@ -1,8 +1,11 @@
 // What the agent reads from its surroundings: command line, devices, model folders, its own folder.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <thread>
 
 #include "tests/unit/worker/agent/temp_folder.h"
 #include "worker/agent/devices.h"
@@ -107,16 +110,46 @@ TEST_F(OptionsTest, NamesTheFlagThatIsWrong) {
   EXPECT_THAT(Error(), HasSubstr("--models-dir: found '/nowhere'"));
 }
 
-TEST(DevicesTest, SharesCoresAndMemoryAmongCpuSlots) {
+TEST(DevicesTest, SharesUsableCpusAndMemoryAmongCpuSlots) {
   AgentOptions options;
   options.device = "cpu";
   options.slots = 2;
   const auto slots = DiscoverSlots(options);
   ASSERT_TRUE(slots.ok()) << slots.status();
   ASSERT_EQ(slots->size(), 2u);
-  EXPECT_GE(slots->at(0).threads, 1);
   EXPECT_EQ(slots->at(1).TrainerDevice(), "cpu");
-  EXPECT_EQ(slots->at(0).memory_bytes, slots->at(1).memory_bytes);
+  const Capacity node = UsableCapacity(ReadCgroupLimits());
+  for (const Slot& slot : *slots) {
+    EXPECT_EQ(slot.threads, std::max(1, node.cpus / 2));
+    EXPECT_EQ(slot.memory_bytes, node.memory_bytes / 2);
+  }
+}
+
+TEST(DevicesTest, UsesNoMoreThanControlGroupsAllow) {
+  const Capacity machine = UsableCapacity({});
+  EXPECT_GE(machine.cpus, 1);
+  EXPECT_GT(machine.memory_bytes, int64_t{1} << 26);
+  const Capacity small = UsableCapacity({.memory_bytes = int64_t{1} << 26, .cpus = 0.25});
+  EXPECT_EQ(small.memory_bytes, int64_t{1} << 26);
+  EXPECT_EQ(small.cpus, 1);
+  const Capacity part = UsableCapacity({.cpus = machine.cpus - 0.5});
+  EXPECT_EQ(part.cpus, machine.cpus) << "half a CPU counts as one";
+  const Capacity large = UsableCapacity({.memory_bytes = int64_t{1} << 60, .cpus = 1e9});
+  EXPECT_EQ(large.memory_bytes, machine.memory_bytes);
+  EXPECT_EQ(large.cpus, machine.cpus);
+}
+
+TEST(DevicesTest, CountsCpusThatItMayRunOn) {
+  int cpus = 0;
+  // Affinity is a thread's: this one's ends with it.
+  std::thread([&cpus] {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+    cpus = UsableCapacity({}).cpus;
+  }).join();
+  EXPECT_EQ(cpus, 1);
 }
 
 TEST(DevicesTest, AsksForGpusThatAreThere) {
