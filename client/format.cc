@@ -16,15 +16,6 @@ std::string FormatSeconds(absl::Duration duration) {
   return absl::StrFormat("%dd %02dh", seconds / 86400, seconds / 3600 % 24);
 }
 
-std::string FormatBytes(int64_t bytes) {
-  constexpr const char* kUnits[] = {"KiB", "MiB", "GiB", "TiB"};
-  if (bytes < 1024) return absl::StrFormat("%d B", bytes);
-  double value = static_cast<double>(bytes) / 1024;
-  size_t unit = 0;
-  for (; value >= 1024 && unit + 1 < std::size(kUnits); ++unit) value /= 1024;
-  return absl::StrFormat("%.1f %s", value, kUnits[unit]);
-}
-
 std::string FormatCount(double count) {
   constexpr const char* kPrefixes[] = {"", " k", " M", " G", " T", " P", " E"};
   size_t prefix = 0;

@@ -12,8 +12,6 @@ namespace dropbp::client {
 
 // "7s", "1m 32s", "2h 05m", "3d 04h"; negative is "0s".
 std::string FormatSeconds(absl::Duration duration);
-// "512 B", "1.5 KiB", "3.2 GiB".
-std::string FormatBytes(int64_t bytes);
 // "950", "1.23 M", "4.56 T": three figures and a decimal prefix; for FLOPs and tokens.
 std::string FormatCount(double count);
 // "50.0%".

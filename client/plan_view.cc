@@ -9,6 +9,7 @@
 #include "client/format.h"
 #include "client/plots.h"
 #include "client/table.h"
+#include "core/base/format_bytes.h"
 
 namespace dropbp::client {
 namespace {

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/format.h"
+#include "core/base/format_bytes.h"
 
 namespace dropbp::client {
 

@@ -6,6 +6,7 @@
 #include "client/format.h"
 #include "client/json.h"
 #include "client/table.h"
+#include "core/base/format_bytes.h"
 
 namespace dropbp::client {
 namespace {

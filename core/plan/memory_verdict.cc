@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "core/base/format_bytes.h"
 #include "core/plan/plan_stages.h"
 
 namespace dropbp {
@@ -59,7 +59,7 @@ int RanksHeld(const KindMemory& kind, int64_t peak) {
 
 std::string DescribeMemory(const SlotMemory& memory, const char* which) {
   std::string text = absl::StrCat("the ", which, ", worker '", memory.worker, "', has ",
-                                  FormatMemory(memory.bytes));
+                                  FormatBytes(memory.bytes));
   if (!memory.cuda && memory.slots > 1)
     absl::StrAppend(&text, ", shared by ", memory.slots, " cpu slots");
   return text;
@@ -68,10 +68,10 @@ std::string DescribeMemory(const SlotMemory& memory, const char* which) {
 std::string DescribeNeed(const JobSpec& spec, const MemoryEstimate& need, const ComputeSite& site) {
   return absl::StrCat(
       "with samples of ", spec.dataset.max_length, " tokens a rank is estimated to need ",
-      FormatMemory(need.peak), " in ", site.dtype_bytes == 2 ? "bf16" : "fp32", " (weights ",
-      FormatMemory(need.weights), ", trained state ", FormatMemory(need.trainable + need.optimizer),
-      ", gradients ", FormatMemory(need.gradients), ", activations ",
-      FormatMemory(need.activations), ")");
+      FormatBytes(need.peak), " in ", site.dtype_bytes == 2 ? "bf16" : "fp32", " (weights ",
+      FormatBytes(need.weights), ", trained state ", FormatBytes(need.trainable + need.optimizer),
+      ", gradients ", FormatBytes(need.gradients), ", activations ", FormatBytes(need.activations),
+      ")");
 }
 
 // Settings that may need less memory.
@@ -118,7 +118,7 @@ std::string Advice(const ModelShape& shape, const JobSpec& spec, int64_t total_s
         static_cast<double>(estimate->peak) > kHelps * static_cast<double>(peak)) {
       continue;
     }
-    found.push_back(absl::StrCat(what, " (", FormatMemory(estimate->peak), ")"));
+    found.push_back(absl::StrCat(what, " (", FormatBytes(estimate->peak), ")"));
   }
   if (found.empty()) return "Only slots with more memory help.";
   return absl::StrCat("What needs less, and how much each alone: ", absl::StrJoin(found, "; "),
@@ -130,12 +130,6 @@ MemoryVerdict Verdict(MemoryVerdict::Kind kind, std::string figures, std::string
 }
 
 }  // namespace
-
-std::string FormatMemory(int64_t bytes) {
-  constexpr int64_t kMib = 1 << 20;
-  const double mib = static_cast<double>(bytes) / kMib;
-  return mib < 1024 ? absl::StrFormat("%.1f MiB", mib) : absl::StrFormat("%.1f GiB", mib / 1024);
-}
 
 absl::StatusOr<MemoryEstimate> EstimateJobMemory(const ModelShape& shape, const JobSpec& spec,
                                                  int64_t total_steps, const ComputeSite& site) {
@@ -186,9 +180,9 @@ absl::StatusOr<MemoryVerdict> JudgeMemory(const ModelShape& shape, const JobSpec
                       absl::StrCat(DescribeNeed(spec, most, most_site),
                                    most.peak == least.peak
                                        ? ""
-                                       : absl::StrCat(", or ", FormatMemory(least.peak),
+                                       : absl::StrCat(", or ", FormatBytes(least.peak),
                                                       " where the processor multiplies bf16"),
-                                   ", of ", FormatMemory(share), " that a ", KindName(cuda),
+                                   ", of ", FormatBytes(share), " that a ", KindName(cuda),
                                    " slot of worker '", kind->smallest->worker, "' has"),
                       Advice(shape, spec, total_steps, most_site, most.peak));
     }

@@ -49,7 +49,4 @@ absl::StatusOr<MemoryVerdict> JudgeMemory(const ModelShape& shape, const JobSpec
                                           int64_t total_steps,
                                           absl::Span<const SlotMemory> memories);
 
-// "512.0 MiB", "13.1 GiB".
-std::string FormatMemory(int64_t bytes);
-
 }  // namespace dropbp

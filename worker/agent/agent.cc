@@ -9,6 +9,7 @@
 
 #include "absl/time/clock.h"
 #include "core/base/check.h"
+#include "core/base/format_bytes.h"
 #include "proto/support/tls_credentials.h"
 #include "worker/agent/models.h"
 
@@ -34,8 +35,8 @@ std::string HostName() {
 
 void LogStart(const AgentOptions& options, const std::vector<Slot>& slots) {
   for (const Slot& slot : slots) {
-    spdlog::info("slot {}: {}, {:.1f} GiB, {} threads", slot.index, slot.device_name,
-                 static_cast<double>(slot.memory_bytes) / (1 << 30), slot.threads);
+    spdlog::info("slot {}: {}, {}, {} threads", slot.index, slot.device_name,
+                 FormatBytes(slot.memory_bytes), slot.threads);
   }
   const std::vector<std::string> models = ListModels(options.models_dir);
   spdlog::info("worker {}: {} models in {}, work folder {}", options.worker_id, models.size(),

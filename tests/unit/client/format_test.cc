@@ -16,13 +16,6 @@ TEST(FormatTest, DurationsHaveAtMostTwoUnits) {
   EXPECT_EQ(FormatSeconds(absl::Hours(76)), "3d 04h");
 }
 
-TEST(FormatTest, BytesHaveBinaryPrefixes) {
-  EXPECT_EQ(FormatBytes(0), "0 B");
-  EXPECT_EQ(FormatBytes(1023), "1023 B");
-  EXPECT_EQ(FormatBytes(1536), "1.5 KiB");
-  EXPECT_EQ(FormatBytes(int64_t{24} << 30), "24.0 GiB");
-}
-
 TEST(FormatTest, CountsHaveThreeFiguresAndADecimalPrefix) {
   EXPECT_EQ(FormatCount(0), "0");
   EXPECT_EQ(FormatCount(950), "950");

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/base/format_bytes.h"
 #include "tests/unit/core/plan/shapes.h"
 
 namespace dropbp {
@@ -95,21 +96,21 @@ TEST(MemoryVerdictTest, NamesFiguresAndWhatEachSettingAloneWouldNeed) {
   const auto verdict = JudgeMemory(SmolLm2(), spec, 0, {{With(0.5, spec, 2)}}).value();
   EXPECT_THAT(verdict.figures,
               HasSubstr("with samples of 8192 tokens a rank is estimated to need " +
-                        FormatMemory(PeakOf(spec)) + " in bf16"));
+                        FormatBytes(PeakOf(spec)) + " in bf16"));
   EXPECT_THAT(verdict.figures, HasSubstr("hold 0 of 1 such rank: the largest, worker 'w', has " +
-                                         FormatMemory(PeakOf(spec) / 2)));
+                                         FormatBytes(PeakOf(spec) / 2)));
   JobSpec changed = spec;
   changed.training.micro_batch_size = 1;
   EXPECT_THAT(verdict.advice,
-              HasSubstr("training.micro_batch_size: 1 (" + FormatMemory(PeakOf(changed)) + ")"));
+              HasSubstr("training.micro_batch_size: 1 (" + FormatBytes(PeakOf(changed)) + ")"));
   changed = spec;
   changed.training.activation_checkpointing = true;
   EXPECT_THAT(verdict.advice,
-              HasSubstr("activation_checkpointing: true (" + FormatMemory(PeakOf(changed)) + ")"));
+              HasSubstr("activation_checkpointing: true (" + FormatBytes(PeakOf(changed)) + ")"));
   changed = spec;
   changed.dropbp.drop_rate = 0.75;
   EXPECT_THAT(verdict.advice,
-              HasSubstr("dropbp.drop_rate: 0.75 (" + FormatMemory(PeakOf(changed)) + ")"));
+              HasSubstr("dropbp.drop_rate: 0.75 (" + FormatBytes(PeakOf(changed)) + ")"));
   EXPECT_THAT(verdict.advice, HasSubstr("dataset.max_length: 4096 ("));
   EXPECT_THAT(verdict.advice, Not(HasSubstr("qlora"))) << "weights are little of it";
 }
