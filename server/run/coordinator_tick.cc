@@ -24,7 +24,7 @@ void Coordinator::Tick() {
   last_tick_ = now;
   DropLostWorkers(now);
   for (auto& [job_id, live] : runs_) {
-    if (live.run.given_up) ApplyOrLog(live, TimePassed{});
+    if (live.run.cause_search.open()) ApplyOrLog(live, TimePassed{});
     DropMissingRanks(live, now);
     CheckStall(live, now);
     PumpMasks(live);
@@ -41,7 +41,7 @@ void Coordinator::ForgivePause(absl::Duration pause) {
   workers_.Forgive(pause);
   for (auto& [job_id, live] : runs_) {
     live.attempt_start += pause;
-    if (live.run.given_up) live.run.given_up->until += pause;
+    live.run.cause_search.Forgive(pause);
     for (RankWatch& watch : live.watches) {
       watch.heard += pause;
       watch.missing_since += pause;

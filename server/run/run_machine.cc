@@ -108,13 +108,13 @@ class Reactor {
   void operator()(const RankFailed& event);
   void operator()(const RanksLost& event);
   void operator()(const WorkerDrains& event) {
-    BreakIfGivenUp();  // a broken gang saves nothing
+    ConcludeSearch();  // a broken gang saves nothing
     if (!out_.next.Active()) return;
     const bool save = state() == JobState::kRunning;
     Break({.why = event.why, .charged = false, .grace = event.grace, .save = save});
   }
   void operator()(const TimePassed&) {
-    if (out_.next.given_up && now_ >= out_.next.given_up->until) BreakIfGivenUp();
+    if (cause_search().TimeIsUp(now_)) ConcludeSearch();
   }
   void operator()(const Stalled& event) { Break({.why = event.why}); }
   void operator()(const RendezvousLost&) {
@@ -132,6 +132,7 @@ class Reactor {
  private:
   JobState state() const { return out_.next.state(); }
   v1::Job& job() { return out_.next.job; }
+  CauseSearch& cause_search() { return out_.next.cause_search; }
 
   v1::JobEvent& AddEvent(v1::JobEvent::Type type, std::string message);
   void Move(JobState to, std::string message);
@@ -142,10 +143,8 @@ class Reactor {
   std::string HowItFinished(const v1::TrainerFinished& finished);
   // The gang cannot go on: restart it, or give up if its crashes used up the budget.
   void Break(const Breakage& breakage);
-  // What ranks said that gave up is the cause.
-  void BreakIfGivenUp();
-  // Whether every rank has given up, is done or gone.
-  bool HeardOfAll() const;
+  // Ends the search for the cause, if there is one: it is what the ranks said that gave up.
+  void ConcludeSearch();
   void GoOnFrom(const v1::Checkpoint& checkpoint);
   void Pause();
   void MarkGone(int rank);
@@ -203,17 +202,8 @@ void Reactor::Break(const Breakage& breakage) {
                     " charged): ", breakage.why));
 }
 
-void Reactor::BreakIfGivenUp() {
-  if (out_.next.given_up) Break({.why = out_.next.given_up->why});
-}
-
-bool Reactor::HeardOfAll() const {
-  const std::vector<Placement>& ranks = out_.next.ranks;
-  for (size_t rank = 0; rank < ranks.size(); ++rank) {
-    const bool gave_up = out_.next.given_up->ranks.contains(static_cast<int>(rank));
-    if (!gave_up && !ranks[rank].finished && !ranks[rank].gone) return false;
-  }
-  return true;
+void Reactor::ConcludeSearch() {
+  if (cause_search().open()) Break({.why = cause_search().first_word()});
 }
 
 void Reactor::MarkGone(int rank) {
@@ -348,8 +338,8 @@ std::string Reactor::HowItFinished(const v1::TrainerFinished& finished) {
 void Reactor::operator()(const RankExited& event) {
   const Placement& rank = out_.next.ranks[static_cast<size_t>(event.rank)];
   if (rank.gone) return;
-  const bool gave_up = out_.next.given_up && out_.next.given_up->ranks.contains(event.rank);
-  const bool expected = rank.finished || gave_up || !out_.next.Active();
+  const bool expected =
+      rank.finished || cause_search().HasGivenUp(event.rank) || !out_.next.Active();
   MarkGone(event.rank);
   if (!expected) {
     // Ended by its agent, unasked: the node goes away, which is no fault of the job.
@@ -367,11 +357,9 @@ void Reactor::operator()(const RankFailed& event) {
       event.failure.kind() == v1::TrainerFailure::INTERNAL) {
     return Fail(message);
   }
-  std::optional<GivenUp>& given_up = out_.next.given_up;
-  if (!given_up) given_up = GivenUp{.why = message, .ranks = {}, .until = now_ + kCauseGrace};
-  given_up->ranks.insert(event.rank);
+  cause_search().AddWord(event.rank, message, now_);
   out_.changed = true;
-  if (HeardOfAll()) BreakIfGivenUp();
+  if (cause_search().HeardOfAll(out_.next.ranks)) ConcludeSearch();
 }
 
 void Reactor::operator()(const RanksLost& event) {
@@ -394,7 +382,7 @@ void Reactor::operator()(const CancelRequested&) {
 }
 
 void Reactor::operator()(const PauseRequested&) {
-  BreakIfGivenUp();  // a broken gang saves nothing
+  ConcludeSearch();  // a broken gang saves nothing
   if (IsTerminal(state())) return;
   if (state() == JobState::kPausing || state() == JobState::kPaused) return;
   if (out_.next.ranks.empty()) return Pause();
@@ -409,7 +397,7 @@ void Reactor::operator()(const PauseRequested&) {
 }
 
 Reaction Reactor::Finish() {
-  if (!out_.next.Active()) out_.next.given_up.reset();
+  if (!out_.next.Active()) cause_search() = {};
   out_.change.job = job();
   out_.change.placements = out_.next.ranks;
   return std::move(out_);

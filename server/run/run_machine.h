@@ -5,7 +5,6 @@
 #pragma once
 
 #include <optional>
-#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -16,28 +15,18 @@
 #include "core/job/job_state.h"
 #include "dropbp/v1/jobs.pb.h"
 #include "dropbp/v1/worker_gateway.pb.h"
+#include "server/run/cause_search.h"
 #include "server/store/job_store.h"
 
 namespace dropbp::server {
-
-// Why the gang broke, by the word of ranks that gave up because something outside of them did not
-// answer: most often the peer whose own end is the cause, which may be heard of a little later.
-struct GivenUp {
-  std::string why;      // the first word
-  std::set<int> ranks;  // that gave up
-  absl::Time until;     // how long another cause is waited for
-};
 
 // A job that has not ended, and its gang.
 struct Run {
   v1::Job job;
   JobSpec spec;
   std::optional<v1::ModelShape> shape;  // set once the model and data are checked
-  std::vector<Placement>
-      ranks;  // of the current attempt, by rank; kept until the whole gang is gone
-  // While the gang is broken and the cause not known. In memory only: what ranks do next tells a
-  // restarted coordinator again.
-  std::optional<GivenUp> given_up;
+  std::vector<Placement> ranks;         // of the current attempt, by rank, until the gang is gone
+  CauseSearch cause_search;             // open while the gang is broken and the cause not known
 
   JobState state() const { return static_cast<JobState>(job.state()); }
   // Whether the gang is meant to train: STARTING or RUNNING.
@@ -108,7 +97,7 @@ struct CheckpointFailed {
 };
 // A trainer's last word. One that may be the consequence of another rank's end (RETRYABLE) breaks
 // the gang once every rank is heard of, or kCauseGrace later; what else breaks it until then is
-// named as the cause instead.
+// named as the cause instead (cause_search.h).
 struct RankFailed {
   int rank = 0;
   v1::TrainerFailure failure;
@@ -145,9 +134,6 @@ using RunEvent =
                  CheckpointFailed, RankFinished, RankExited, RankFailed, RanksLost, WorkerDrains,
                  TimePassed, Stalled, RendezvousLost, PromiseBroken, CancelRequested,
                  PauseRequested, ResumeRequested>;
-
-// How long the end of a lost peer is waited for: its agent sees it as soon as its sockets close.
-inline constexpr absl::Duration kCauseGrace = absl::Seconds(2);
 
 // How long ranks that are paused have for the step they are in and for handing over a checkpoint.
 inline constexpr absl::Duration kPauseGrace = absl::Minutes(10);
