@@ -7,8 +7,10 @@
 #include <memory>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "tests/support/cluster.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/step_history.h"
 #include "tests/support/test_data.h"
 
 namespace dropbp::testing {
@@ -49,6 +51,19 @@ class ClusterTest : public ::testing::Test {
       if (artifact.name() == "adapter_model.safetensors") return artifact.sha256();
     }
     return "";
+  }
+
+  // What a trainer wrote, from the work folder of the worker that ran it; empty if there is none.
+  std::string NodeLog(int worker, const std::string& job_id, int rank, int attempt = 1) {
+    return cluster().FileContent(absl::StrCat("work-", worker, "/jobs/", job_id, "/attempt-",
+                                              attempt, "/rank-", rank, ".log"));
+  }
+
+  // The coordinator's record holds every step once, whatever attempt made it.
+  void ExpectRecordOfEachStepOnce(const std::string& job_id, int64_t steps) {
+    ASSERT_OK_AND_ASSIGN(const auto history,
+                         ReadStepHistory(cluster().data_dir().string(), job_id));
+    EXPECT_TRUE(EachStepOnce(history, steps));
   }
 
   const std::string data_ = TinyDataset(64);

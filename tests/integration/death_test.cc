@@ -6,7 +6,6 @@
 #include "absl/time/clock.h"
 #include "tests/integration/cluster_test.h"
 #include "tests/support/poll_until.h"
-#include "tests/support/step_history.h"
 
 namespace dropbp::testing {
 namespace {
@@ -37,33 +36,23 @@ class DeathTest : public ClusterTest {
   // again that it had not acknowledged, and takes none of them twice.
   void ExpectServedLogHasEachStepOnce(const std::string& job_id, int rank) {
     ASSERT_OK_AND_ASSIGN(const std::string log, cluster().Log(job_id, rank));
-    ExpectStepsInOrder(ParseStepLines(log), absl::StrCat("served log of rank ", rank));
-  }
-
-  static void ExpectStepsInOrder(const std::vector<StepLine>& lines, const std::string& whose) {
-    ASSERT_EQ(lines.size(), static_cast<size_t>(kSteps)) << whose;
-    for (int64_t i = 0; i < kSteps; ++i) EXPECT_EQ(lines[i].step, i + 1) << whose;
+    EXPECT_TRUE(EachStepOnce(ParseStepLines(log), kSteps)) << "served log of rank " << rank;
   }
 
   // Steps that a rank has made so far, by its own log on its node.
   int64_t StepsWritten(const std::string& job_id, int rank) {
-    const std::vector<StepLine> lines = ParseStepLines(cluster().FileContent(
-        absl::StrCat("work-0/jobs/", job_id, "/attempt-1/rank-", rank, ".log")));
+    const std::vector<StepLine> lines = ParseStepLines(NodeLog(0, job_id, rank));
     return lines.empty() ? 0 : lines.back().step;
   }
 
   // Every rank made every step exactly once, as the trainers themselves wrote it down.
   void ExpectEachStepOnce(const std::string& job_id) {
     for (const int rank : {0, 1}) {
-      const std::string log = cluster().FileContent(
-          absl::StrCat("work-0/jobs/", job_id, "/attempt-1/rank-", rank, ".log"));
-      ExpectStepsInOrder(ParseStepLines(log), absl::StrCat("log of rank ", rank));
+      EXPECT_TRUE(EachStepOnce(ParseStepLines(NodeLog(0, job_id, rank)), kSteps))
+          << "log of rank " << rank;
       ExpectServedLogHasEachStepOnce(job_id, rank);
     }
-    ASSERT_OK_AND_ASSIGN(const auto history,
-                         ReadStepHistory(cluster().data_dir().string(), job_id));
-    ASSERT_EQ(history.size(), static_cast<size_t>(kSteps));
-    for (int64_t i = 0; i < kSteps; ++i) EXPECT_EQ(history[i].step(), i);
+    ExpectRecordOfEachStepOnce(job_id, kSteps);
   }
 };
 

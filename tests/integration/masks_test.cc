@@ -8,7 +8,6 @@
 #include "core/plan/plan_stages.h"
 #include "proto/support/job_spec_proto.h"
 #include "tests/integration/cluster_test.h"
-#include "tests/support/step_history.h"
 
 namespace dropbp::testing {
 namespace {
@@ -113,9 +112,9 @@ TEST_P(MasksTest, EveryStepOfEveryRankFollowsThePlan) {
   ASSERT_OK_AND_ASSIGN(const std::string log1, cluster().Log(job.job_id(), 1));
   const std::vector<StepLine> rank0 = ParseStepLines(log0);
   const std::vector<StepLine> rank1 = ParseStepLines(log1);
-  ASSERT_EQ(history.size(), static_cast<size_t>(kSteps));
-  ASSERT_EQ(rank0.size(), static_cast<size_t>(kSteps));
-  ASSERT_EQ(rank1.size(), static_cast<size_t>(kSteps));
+  ASSERT_TRUE(EachStepOnce(history, kSteps));
+  ASSERT_TRUE(EachStepOnce(rank0, kSteps));
+  ASSERT_TRUE(EachStepOnce(rank1, kSteps));
   for (int64_t step = 0; step < kSteps; ++step) {
     SCOPED_TRACE(absl::StrFormat("step %d", step));
     const v1::StepReport& report = history[step];

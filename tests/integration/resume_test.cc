@@ -8,7 +8,6 @@
 #include "proto/support/job_spec_proto.h"
 #include "tests/integration/cluster_test.h"
 #include "tests/support/poll_until.h"
-#include "tests/support/step_history.h"
 
 namespace dropbp::testing {
 namespace {
@@ -40,8 +39,7 @@ class ResumeTest : public ClusterTest {
   // Where an attempt began, from the log of one of its ranks.
   int64_t FirstStep(const std::string& id, int attempt, int rank) {
     for (int worker = 0; worker < 3; ++worker) {
-      const std::vector<StepLine> lines = ParseStepLines(cluster().FileContent(absl::StrCat(
-          "work-", worker, "/jobs/", id, "/attempt-", attempt, "/rank-", rank, ".log")));
+      const std::vector<StepLine> lines = ParseStepLines(NodeLog(worker, id, rank, attempt));
       if (!lines.empty()) return lines.front().step - 1;
     }
     return -1;
@@ -56,13 +54,6 @@ class ResumeTest : public ClusterTest {
     return end.ok() ? end->exit_code : -1;
   }
 
-  // The record holds every step once, whatever attempt made it.
-  void ExpectWholeHistory(const std::string& id) {
-    ASSERT_OK_AND_ASSIGN(const auto history, ReadStepHistory(cluster().data_dir().string(), id));
-    ASSERT_EQ(history.size(), static_cast<size_t>(kSteps));
-    for (int64_t i = 0; i < kSteps; ++i) EXPECT_EQ(history[static_cast<size_t>(i)].step(), i);
-  }
-
   void ExpectSameEnd(const v1::Job& undisturbed, const std::string& id) {
     ASSERT_OK_AND_ASSIGN(const v1::Job job, cluster().WaitForEnd(id));
     EXPECT_EQ(job.state(), v1::Job::SUCCEEDED) << job.state_message();
@@ -72,7 +63,7 @@ class ResumeTest : public ClusterTest {
     EXPECT_EQ(job.progress().backward_flops_saved(), undisturbed.progress().backward_flops_saved());
     EXPECT_EQ(job.progress().gradient_bytes_sent(), undisturbed.progress().gradient_bytes_sent());
     EXPECT_EQ(job.plan().version(), undisturbed.plan().version());
-    ExpectWholeHistory(id);
+    ExpectRecordOfEachStepOnce(id, kSteps);
   }
 };
 
@@ -152,9 +143,8 @@ TEST_F(ResumeTest, AGangGoesOnWhereNobodyHasItsCheckpoint) {
   ASSERT_NO_FATAL_FAILURE(ExpectSameEnd(undisturbed, id));
   EXPECT_EQ(Get(id).attempt(), 2);
   EXPECT_EQ(Get(id).restarts(), 0);
-  EXPECT_THAT(
-      cluster().FileContent(absl::StrCat("work-", leaving, "/jobs/", id, "/attempt-1/rank-1.log")),
-      HasSubstr(absl::StrCat("stopped on request after ", FirstStep(id, 2, 1), " steps")))
+  EXPECT_THAT(NodeLog(leaving, id, 1),
+              HasSubstr(absl::StrCat("stopped on request after ", FirstStep(id, 2, 1), " steps")))
       << "it was saved where it was stopped";
   ASSERT_OK(cluster().StartWorker(leaving));
   ASSERT_OK(cluster().WaitForWorkers());

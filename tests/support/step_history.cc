@@ -27,6 +27,17 @@ absl::StatusOr<std::string> CopyStore(const std::filesystem::path& data_dir) {
   return (copy / "jobs.db").string();
 }
 
+// `found`: step numbers from 0.
+::testing::AssertionResult AreCounted(const std::vector<int64_t>& found, int64_t steps) {
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (found[i] != static_cast<int64_t>(i))
+      return ::testing::AssertionFailure()
+             << "entry " << i + 1 << " tells of step " << found[i] + 1;
+  }
+  if (static_cast<int64_t>(found.size()) == steps) return ::testing::AssertionSuccess();
+  return ::testing::AssertionFailure() << found.size() << " entries for " << steps << " steps";
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<v1::StepReport>> ReadStepHistory(const std::string& data_dir,
@@ -60,6 +71,18 @@ std::vector<StepLine> ParseStepLines(const std::string& log) {
     if (numbers) lines.push_back(std::move(step));
   }
   return lines;
+}
+
+::testing::AssertionResult EachStepOnce(const std::vector<StepLine>& lines, int64_t steps) {
+  std::vector<int64_t> found;
+  for (const StepLine& line : lines) found.push_back(line.step - 1);
+  return AreCounted(found, steps);
+}
+
+::testing::AssertionResult EachStepOnce(const std::vector<v1::StepReport>& reports, int64_t steps) {
+  std::vector<int64_t> found;
+  for (const v1::StepReport& report : reports) found.push_back(report.step());
+  return AreCounted(found, steps);
 }
 
 }  // namespace dropbp::testing

@@ -1,6 +1,8 @@
 // What a coordinator keeps about a job's steps.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <string>
 #include <vector>
 
@@ -25,5 +27,10 @@ struct StepLine {
 
 // All step lines of one rank's log, in order.
 std::vector<StepLine> ParseStepLines(const std::string& log);
+
+// Whether they tell of the steps 1 to `steps` (in reports, which count from 0: 0 to `steps` - 1),
+// each once and in order.
+::testing::AssertionResult EachStepOnce(const std::vector<StepLine>& lines, int64_t steps);
+::testing::AssertionResult EachStepOnce(const std::vector<v1::StepReport>& reports, int64_t steps);
 
 }  // namespace dropbp::testing
