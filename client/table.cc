@@ -9,7 +9,7 @@
 namespace dropbp::client {
 namespace {
 
-constexpr int kGap = 2;
+constexpr int kColumnGap = 2;
 constexpr size_t kNarrowestValue = 20;
 
 size_t DisplayWidth(absl::string_view text) {
@@ -57,7 +57,7 @@ void Table::Print(const Sink& sink) const {
         pending.clear();
       }
       if (!right) pending += padding;
-      pending += Spaces(kGap);
+      pending += Spaces(kColumnGap);
     }
     sink.stream << '\n';
   };
@@ -68,7 +68,7 @@ void Table::Print(const Sink& sink) const {
 void Properties::Print(const Sink& sink) const {
   size_t width = 0;
   for (const auto& [label, value] : rows_) width = std::max(width, label.size());
-  const size_t indent = width + kGap;
+  const size_t indent = width + kColumnGap;
   const size_t columns = static_cast<size_t>(std::max(sink.Width(), 0));
   const size_t room =
       sink.terminal ? std::max(columns, indent + kNarrowestValue) - indent : std::string::npos;

@@ -28,8 +28,8 @@ if(DROPBP_SANITIZE)
 endif()
 
 # Reading gRPC's or torch's headers takes far longer than compiling one of our files. Several files at a time cut a build from
-# nothing by minutes, but make the build after a small change longer. Files of a target then share their unnamed namespaces;
-# where that cannot be, the target turns UNITY_BUILD off again.
+# nothing by minutes, but make the build after a small change longer. Files of a target then share their unnamed namespaces
+# (tools/check_names holds their names apart); where that cannot be, the target turns UNITY_BUILD off again.
 option(DROPBP_UNITY "Compile several files of a target at a time" OFF)
 function(dropbp_unity name)
   set_target_properties(${name} PROPERTIES UNITY_BUILD ${DROPBP_UNITY} UNITY_BUILD_BATCH_SIZE 6)

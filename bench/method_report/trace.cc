@@ -69,7 +69,7 @@ std::string Text(const Changed& changed) {
   return absl::StrCat(changed.tensors, " of ", changed.of);
 }
 
-nlohmann::ordered_json RowOf(const std::string& probe, const Trace& trace) {
+nlohmann::ordered_json TraceRow(const std::string& probe, const Trace& trace) {
   return {{"probe", probe},
           {"parameters", Text(trace.parameters)},
           {"gradients", Text(trace.gradients)},
@@ -131,9 +131,9 @@ absl::StatusOr<Section> TraceSection(const ProbeOptions& options) {
     std::vector<int> units(static_cast<size_t>(2 * model->config().shape.layers));
     std::iota(units.begin(), units.end(), 0);
     section.rows.push_back(
-        RowOf("ours", TraceOf(*model, batch, trainer::MeasureBySuffixes, units)));
-    section.rows.push_back(RowOf("authors' code", TraceOf(*model, batch, MeasureAsTheAuthors,
-                                                          {units.front(), units.back()})));
+        TraceRow("ours", TraceOf(*model, batch, trainer::MeasureBySuffixes, units)));
+    section.rows.push_back(TraceRow("authors' code", TraceOf(*model, batch, MeasureAsTheAuthors,
+                                                             {units.front(), units.back()})));
     return absl::OkStatus();
   }));
   return section;

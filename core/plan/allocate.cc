@@ -11,8 +11,9 @@
 namespace dropbp {
 namespace {
 
-absl::Status CheckInput(absl::Span<const int64_t> costs, absl::Span<const double> sensitivities,
-                        double target, double max_rate) {
+absl::Status CheckAllocationInput(absl::Span<const int64_t> costs,
+                                  absl::Span<const double> sensitivities, double target,
+                                  double max_rate) {
   if (costs.empty() || costs.size() != sensitivities.size()) {
     return absl::InvalidArgumentError(
         absl::StrCat("allocation: found ", costs.size(), " costs and ", sensitivities.size(),
@@ -58,7 +59,7 @@ absl::StatusOr<std::vector<double>> AllocateDropRates(Allocator allocator,
                                                       absl::Span<const int64_t> costs,
                                                       absl::Span<const double> sensitivities,
                                                       double target, double max_rate) {
-  RETURN_IF_ERROR(CheckInput(costs, sensitivities, target, max_rate));
+  RETURN_IF_ERROR(CheckAllocationInput(costs, sensitivities, target, max_rate));
   const AllocationProblem problem{.costs = costs,
                                   .sensitivities = sensitivities,
                                   .budget = target * TotalCost(costs),

@@ -27,7 +27,7 @@ struct Choice {
   double moved = 0;           // sum of |n_s - kept_s|
 };
 
-absl::Status CheckInput(const LayerTable& table, absl::Span<const double> drop_rates) {
+absl::Status CheckRates(const LayerTable& table, absl::Span<const double> drop_rates) {
   if (table.units.empty() || table.units.size() != drop_rates.size()) {
     return absl::InvalidArgumentError(absl::StrCat("drop plan: found ", drop_rates.size(),
                                                    " rates for ", table.units.size(),
@@ -125,7 +125,7 @@ double ShiftedSum(absl::Span<const double> rates, double shift) {
 
 // The nearest point (least squares) to `rates` in [0, 1]^n whose sum is `sum`: one shift for all,
 // clamped.
-std::vector<double> MoveToSum(std::vector<double> rates, double sum) {
+std::vector<double> ProjectToSum(std::vector<double> rates, double sum) {
   if (ShiftedSum(rates, 0) == sum) return rates;
   double low = -1;
   double high = 1;
@@ -167,7 +167,7 @@ void SetKeepRates(const Stratum& stratum, absl::Span<const double> drop_rates, i
                   DropPlan& plan) {
   std::vector<double> rates;
   for (size_t u : stratum.units) rates.push_back(1 - drop_rates[u]);
-  const std::vector<uint32_t> integers = ToIntegers(MoveToSum(std::move(rates), kept), kept);
+  const std::vector<uint32_t> integers = ToIntegers(ProjectToSum(std::move(rates), kept), kept);
   for (size_t i = 0; i < integers.size(); ++i) plan.keep_rates[stratum.units[i]] = integers[i];
 }
 
@@ -175,7 +175,7 @@ void SetKeepRates(const Stratum& stratum, absl::Span<const double> drop_rates, i
 
 absl::StatusOr<DropPlan> MakeDropPlan(const LayerTable& table, absl::Span<const double> drop_rates,
                                       double target, int32_t version, int64_t first_step) {
-  RETURN_IF_ERROR(CheckInput(table, drop_rates));
+  RETURN_IF_ERROR(CheckRates(table, drop_rates));
   const double total = static_cast<double>(table.TotalBackwardFlops());
   const std::vector<Stratum> strata = MakeStrata(table, drop_rates);
   DropPlan plan{.version = version, .first_step = first_step, .target = target};

@@ -9,7 +9,7 @@ namespace {
 // In artifact_uses: what a job begins from. Its own checkpoints have steps from 1 on.
 constexpr int64_t kInitStep = 0;
 
-absl::Status Unreadable(const std::string& job_id) {
+absl::Status UnreadableCheckpoint(const std::string& job_id) {
   return absl::DataLossError(
       absl::StrCat("job store: a checkpoint of job '", job_id, "' cannot be read"));
 }
@@ -56,7 +56,7 @@ absl::StatusOr<std::optional<v1::Checkpoint>> JobStore::InitCheckpoint(const std
                          {std::string_view(job_id)});
   std::optional<v1::Checkpoint> checkpoint;
   if (rows.Next() && !checkpoint.emplace().ParseFromString(rows.Bytes(0)))
-    return Unreadable(job_id);
+    return UnreadableCheckpoint(job_id);
   RETURN_IF_ERROR(rows.status());
   return checkpoint;
 }
@@ -112,7 +112,8 @@ absl::StatusOr<std::vector<v1::Checkpoint>> JobStore::Checkpoints(const std::str
                          {std::string_view(job_id)});
   std::vector<v1::Checkpoint> checkpoints;
   while (rows.Next()) {
-    if (!checkpoints.emplace_back().ParseFromString(rows.Bytes(0))) return Unreadable(job_id);
+    if (!checkpoints.emplace_back().ParseFromString(rows.Bytes(0)))
+      return UnreadableCheckpoint(job_id);
   }
   RETURN_IF_ERROR(rows.status());
   return checkpoints;
@@ -127,7 +128,7 @@ absl::StatusOr<std::vector<CheckpointPartOf>> JobStore::CheckpointParts(const st
   while (rows.Next()) {
     CheckpointPartOf& part = parts.emplace_back();
     part.rank = static_cast<int>(rows.Int(0));
-    if (!part.part.ParseFromString(rows.Bytes(1))) return Unreadable(job_id);
+    if (!part.part.ParseFromString(rows.Bytes(1))) return UnreadableCheckpoint(job_id);
   }
   RETURN_IF_ERROR(rows.status());
   return parts;

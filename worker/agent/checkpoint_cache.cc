@@ -15,6 +15,7 @@
 #include "absl/strings/strip.h"
 #include "core/base/files.h"
 #include "core/checkpoint/manifest.h"
+#include "worker/agent/work_folder.h"
 
 namespace dropbp::agent {
 namespace {
@@ -23,13 +24,6 @@ namespace fs = std::filesystem;
 
 constexpr size_t kStepsKept = 3;
 constexpr std::chrono::hours kForgetAfter{7 * 24};
-
-absl::Status MakeFolder(const std::string& path) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  if (!error) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(path, ": ", error.message()));
-}
 
 // Whether a name leads nowhere but into the folder it is looked up in.
 bool IsFileName(const std::string& name) {

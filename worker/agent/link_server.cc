@@ -16,7 +16,7 @@ namespace dropbp::agent {
 namespace {
 
 // A probe report of a large model is some megabytes.
-constexpr int kMaxMessageBytes = 64 << 20;
+constexpr int kMaxReportBytes = 64 << 20;
 
 template <typename Message>
 void SetRank(const RankKey& key, Message& message) {
@@ -38,7 +38,7 @@ void LinkServer::Stop() {
 
 absl::Status LinkServer::Start() {
   grpc::ServerBuilder builder;
-  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder.SetMaxReceiveMessageSize(kMaxReportBytes);
   int listening = 0;
   builder.AddListeningPort("unix:" + folder_.SocketPath(), grpc::InsecureServerCredentials(),
                            &listening);

@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr size_t kMaxWorkerIdLength = 63;
 
-std::string HostName() {
+std::string DefaultWorkerId() {
   char name[HOST_NAME_MAX + 1] = {};
   if (gethostname(name, sizeof(name) - 1) != 0 || name[0] == '\0') return "worker";
   return absl::AsciiStrToLower(name);
@@ -148,7 +148,7 @@ CommandLine ParseCommandLine(int argc, char** argv) {
 }
 
 absl::StatusOr<AgentOptions> ResolveOptions(AgentOptions options) {
-  if (options.worker_id.empty()) options.worker_id = HostName();
+  if (options.worker_id.empty()) options.worker_id = DefaultWorkerId();
   if (options.trainer.empty()) options.trainer = FolderOfThisProgram() / "dropbp-trainer";
   options.trainer = fs::absolute(options.trainer).lexically_normal();
   options.models_dir = fs::absolute(options.models_dir).lexically_normal();

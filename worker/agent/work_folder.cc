@@ -20,13 +20,6 @@ namespace fs = std::filesystem;
 
 constexpr size_t kMaxSocketPath = sizeof(sockaddr_un::sun_path) - 1;
 
-absl::Status MakeFolder(const std::string& path) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  if (error) return absl::FailedPreconditionError(absl::StrCat(path, ": ", error.message()));
-  return absl::OkStatus();
-}
-
 absl::StatusOr<int> TakeLock(const std::string& path) {
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return absl::ErrnoToStatus(errno, path);
@@ -37,6 +30,13 @@ absl::StatusOr<int> TakeLock(const std::string& path) {
 }
 
 }  // namespace
+
+absl::Status MakeFolder(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) return absl::FailedPreconditionError(absl::StrCat(path, ": ", error.message()));
+  return absl::OkStatus();
+}
 
 std::string Name(const RankKey& key) {
   return absl::StrCat("job ", key.job_id, " attempt ", key.attempt, " rank ", key.rank);

@@ -26,6 +26,9 @@ struct RankKey {
 // "job tune-1 attempt 2 rank 0", for logs and errors.
 std::string Name(const RankKey& key);
 
+// With its parents; OK if it is there. FAILED_PRECONDITION names the path.
+absl::Status MakeFolder(const std::string& path);
+
 // Thread-safe.
 class WorkFolder {
  public:

@@ -12,7 +12,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-absl::Status ThereAndBack(const absl::Status& status) {
+absl::Status OverTheWire(const absl::Status& status) {
   return FromGrpcStatus(ToGrpcStatus(status));
 }
 
@@ -25,13 +25,13 @@ TEST(GrpcStatusTest, BringsEveryCodeThereAndBack) {
   for (int code = 1; code <= 16; ++code) {
     const absl::Status status(static_cast<absl::StatusCode>(code), "what happened");
     EXPECT_EQ(static_cast<int>(ToGrpcStatus(status).error_code()), code);
-    EXPECT_EQ(ThereAndBack(status), status);
+    EXPECT_EQ(OverTheWire(status), status);
   }
 }
 
 TEST(GrpcStatusTest, CarriesTheReasonAsErrorInfoOfOurDomain) {
   const absl::Status status = WithReason(absl::NotFoundError("no job 'a'"), "JOB_NOT_FOUND");
-  EXPECT_EQ(ReasonOf(ThereAndBack(status)), "JOB_NOT_FOUND");
+  EXPECT_EQ(ReasonOf(OverTheWire(status)), "JOB_NOT_FOUND");
   google::rpc::Status wire;
   ASSERT_TRUE(wire.ParseFromString(ToGrpcStatus(status).error_details()));
   EXPECT_EQ(wire.code(), 5);
@@ -63,7 +63,7 @@ TEST(GrpcStatusTest, CarriesEveryViolationOfASpecThatBreaksEveryRule) {
   }
   const std::vector<FieldViolation> violations = ValidateJobSpec(spec);
   ASSERT_GE(violations.size(), 30u);
-  const absl::Status back = ThereAndBack(InvalidFields(violations));
+  const absl::Status back = OverTheWire(InvalidFields(violations));
   EXPECT_EQ(back.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(ReasonOf(back), "INVALID_JOB");
   const std::vector<FieldViolation> received = ViolationsOf(back);
@@ -78,7 +78,7 @@ TEST(GrpcStatusTest, SaysHowManyViolationsDidNotFit) {
   std::vector<FieldViolation> violations;
   for (int i = 0; i < 1000; ++i)
     violations.push_back({absl::StrCat("field", i), std::string(50, 'x')});
-  const auto received = ViolationsOf(ThereAndBack(InvalidFields(violations)));
+  const auto received = ViolationsOf(OverTheWire(InvalidFields(violations)));
   ASSERT_GT(received.size(), 30u);
   EXPECT_EQ(received[0].field, "field0");
   EXPECT_EQ(received.back().description,

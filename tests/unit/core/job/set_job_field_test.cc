@@ -9,7 +9,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-std::string ErrorOf(std::string_view assignment) {
+std::string ErrorOfSetting(std::string_view assignment) {
   JobFile job;
   const absl::Status status = SetJobField(assignment, job);
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << assignment;
@@ -50,23 +50,24 @@ TEST(SetJobFieldTest, TakesListsInBracketsWhereElementsHaveCommas) {
 }
 
 TEST(SetJobFieldTest, SaysWhatIsWrong) {
-  EXPECT_EQ(ErrorOf("training.steps=abc"),
+  EXPECT_EQ(ErrorOfSetting("training.steps=abc"),
             "training.steps: found \"abc\", legal is a whole number from 0 to 10000000");
-  EXPECT_EQ(ErrorOf("training.step=1"),
+  EXPECT_EQ(ErrorOfSetting("training.step=1"),
             "training.step: unknown field; did you mean training.steps?");
-  EXPECT_EQ(ErrorOf("dropbp.drop_rate=1"),
+  EXPECT_EQ(ErrorOfSetting("dropbp.drop_rate=1"),
             "dropbp.drop_rate: found 1, legal is a number from 0 to below 1");
-  EXPECT_THAT(ErrorOf("training.steps"), HasSubstr("legal is field=value"));
-  EXPECT_THAT(ErrorOf("=5"), HasSubstr("legal is field=value"));
-  EXPECT_THAT(ErrorOf("name=Bad Name"), HasSubstr("name: found \"Bad Name\""));
-  EXPECT_THAT(ErrorOf("lora.target_modules="), HasSubstr("lora.target_modules: found \"\""));
-  EXPECT_THAT(ErrorOf("lora.rank_pattern.q_proj=many"),
+  EXPECT_THAT(ErrorOfSetting("training.steps"), HasSubstr("legal is field=value"));
+  EXPECT_THAT(ErrorOfSetting("=5"), HasSubstr("legal is field=value"));
+  EXPECT_THAT(ErrorOfSetting("name=Bad Name"), HasSubstr("name: found \"Bad Name\""));
+  EXPECT_THAT(ErrorOfSetting("lora.target_modules="), HasSubstr("lora.target_modules: found \"\""));
+  EXPECT_THAT(ErrorOfSetting("lora.rank_pattern.q_proj=many"),
               HasSubstr("lora.rank_pattern: found \"many\", legal is numbers by name"));
-  EXPECT_THAT(ErrorOf("lora.use_dora=yes"),
+  EXPECT_THAT(ErrorOfSetting("lora.use_dora=yes"),
               HasSubstr("lora.use_dora: found \"yes\", legal is true or false"));
-  EXPECT_THAT(ErrorOf("labels=x"), HasSubstr("labels: found \"x\", legal is key-value pairs"));
-  EXPECT_THAT(ErrorOf("training.steps= 5"), HasSubstr("found \" 5\""));
-  EXPECT_THAT(ErrorOf("training.steps=99999999999999999999"),
+  EXPECT_THAT(ErrorOfSetting("labels=x"),
+              HasSubstr("labels: found \"x\", legal is key-value pairs"));
+  EXPECT_THAT(ErrorOfSetting("training.steps= 5"), HasSubstr("found \" 5\""));
+  EXPECT_THAT(ErrorOfSetting("training.steps=99999999999999999999"),
               HasSubstr("found \"99999999999999999999\""));
 }
 

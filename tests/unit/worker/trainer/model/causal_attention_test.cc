@@ -9,7 +9,7 @@ namespace dropbp::trainer {
 namespace {
 
 // Attention and its gradient by ATen's own kernel and autograd, in fp32.
-struct Expected {
+struct AtenResult {
   at::Tensor out;
   at::Tensor dqkv;
 };
@@ -20,7 +20,7 @@ at::Tensor Visible(const AttentionDims& dims) {
   return dims.window > 0 ? visible.logical_and(visible.triu(1 - dims.window)) : visible;
 }
 
-Expected Reference(const at::Tensor& qkv, const at::Tensor& dout, const AttentionDims& dims) {
+AtenResult Reference(const at::Tensor& qkv, const at::Tensor& dout, const AttentionDims& dims) {
   const at::Tensor leaf = qkv.to(at::kFloat).detach().requires_grad_(true);
   const QkvViews views = SplitQkv(leaf, dims);
   const at::Tensor queries = views.queries.transpose(1, 2);
@@ -43,13 +43,13 @@ Expected Reference(const at::Tensor& qkv, const at::Tensor& dout, const Attentio
   return {out.detach(), leaf.grad()};
 }
 
-void ExpectEqualsReference(const AttentionDims& dims, at::ScalarType dtype, double tolerance) {
+void ExpectEqualsAten(const AttentionDims& dims, at::ScalarType dtype, double tolerance) {
   at::manual_seed(3);
   const int64_t rows = dims.batch * dims.sequence;
   const at::Tensor qkv =
       at::randn({rows, (dims.heads + 2 * dims.kv_heads) * dims.head_dim}).to(dtype);
   const at::Tensor dout = at::randn({rows, dims.heads * dims.head_dim}).to(dtype);
-  const Expected expected = Reference(qkv, dout, dims);
+  const AtenResult expected = Reference(qkv, dout, dims);
   const AttentionResult result = CausalAttention(qkv, dims);
   const at::Tensor dqkv = CausalAttentionGrad(dout, qkv, result, dims);
   const auto error = [](const at::Tensor& value, const at::Tensor& wanted) {
@@ -60,16 +60,16 @@ void ExpectEqualsReference(const AttentionDims& dims, at::ScalarType dtype, doub
 }
 
 TEST(CausalAttentionTest, EqualsAtensAttentionOverSeveralBlocks) {
-  ExpectEqualsReference({2, 300, 6, 2, 16}, at::kFloat, 1e-5);
+  ExpectEqualsAten({2, 300, 6, 2, 16}, at::kFloat, 1e-5);
 }
 
 TEST(CausalAttentionTest, EqualsAtensAttentionWithOneHeadEach) {
-  ExpectEqualsReference({3, 128, 2, 2, 8}, at::kFloat, 1e-5);
+  ExpectEqualsAten({3, 128, 2, 2, 8}, at::kFloat, 1e-5);
 }
 
 TEST(CausalAttentionTest, SeesWithinAWindowOnly) {
   for (int64_t window : {1, 50, 128, 200, 299, 300, 1000}) {
-    ExpectEqualsReference(
+    ExpectEqualsAten(
         {.batch = 2, .sequence = 300, .heads = 4, .kv_heads = 2, .head_dim = 16, .window = window},
         at::kFloat, 1e-5);
   }
@@ -78,20 +78,20 @@ TEST(CausalAttentionTest, SeesWithinAWindowOnly) {
 TEST(CausalAttentionTest, ScalesAndCapsScores) {
   AttentionDims dims{.batch = 2, .sequence = 200, .heads = 4, .kv_heads = 2, .head_dim = 16};
   dims.scale = 0.7;
-  ExpectEqualsReference(dims, at::kFloat, 1e-5);
+  ExpectEqualsAten(dims, at::kFloat, 1e-5);
   dims.softcap = 3;
-  ExpectEqualsReference(dims, at::kFloat, 1e-5);
+  ExpectEqualsAten(dims, at::kFloat, 1e-5);
   dims.window = 30;
-  ExpectEqualsReference(dims, at::kFloat, 1e-5);
-  ExpectEqualsReference(dims, at::kBFloat16, 3e-2);
+  ExpectEqualsAten(dims, at::kFloat, 1e-5);
+  ExpectEqualsAten(dims, at::kBFloat16, 3e-2);
 }
 
 TEST(CausalAttentionTest, HandlesASingleToken) {
-  ExpectEqualsReference({2, 1, 4, 1, 8}, at::kFloat, 1e-5);
+  ExpectEqualsAten({2, 1, 4, 1, 8}, at::kFloat, 1e-5);
 }
 
 TEST(CausalAttentionTest, StaysCloseInBf16) {
-  ExpectEqualsReference({2, 200, 9, 3, 64}, at::kBFloat16, 2e-2);
+  ExpectEqualsAten({2, 200, 9, 3, 64}, at::kBFloat16, 2e-2);
 }
 
 }  // namespace

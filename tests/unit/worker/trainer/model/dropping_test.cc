@@ -15,8 +15,6 @@
 namespace dropbp::trainer {
 namespace {
 
-constexpr int kUnits = 6;
-
 const std::vector<MaskRow>& Masks() {
   static const std::vector<MaskRow> masks = {
       {true, true, true, true, true, true},      {false, true, false, true, true, false},
@@ -68,7 +66,7 @@ TEST_P(DroppingTest, AnEmptyMaskAndAllKeptGiveTheSameGradients) {
   const auto decoder = MakeDecoder();
   Step(*decoder, {});
   const std::vector<at::Tensor> plain = Gradients(*decoder);
-  Step(*decoder, MaskRow(kUnits, true));
+  Step(*decoder, MaskRow(kSmallUnits, true));
   const std::vector<at::Tensor> kept = Gradients(*decoder);
   for (size_t i = 0; i < plain.size(); ++i) EXPECT_TRUE(at::equal(plain[i], kept[i]));
 }
@@ -89,8 +87,8 @@ TEST_P(DroppingTest, KeptFromTheTopAUnitHasTheGradientOfPlainTrainingBitForBit) 
   const auto decoder = MakeDecoder();
   Step(*decoder, {});
   const std::vector<at::Tensor> plain = Gradients(*decoder);
-  for (int lowest = 1; lowest < kUnits; ++lowest) {
-    MaskRow mask(kUnits, false);
+  for (int lowest = 1; lowest < kSmallUnits; ++lowest) {
+    MaskRow mask(kSmallUnits, false);
     std::fill(mask.begin() + lowest, mask.end(), true);
     Step(*decoder, mask);
     const std::vector<at::Tensor> kept = Gradients(*decoder);
@@ -105,7 +103,7 @@ TEST_P(DroppingTest, KeptFromTheTopAUnitHasTheGradientOfPlainTrainingBitForBit) 
 TEST(DroppingLoraTest, NothingBelowTheLowestKeptUnitRecords) {
   const auto decoder = SmallDecoder(SmallOptions("lora"));
   const SmallBatch batch = MakeBatch();
-  EXPECT_FALSE(decoder->Forward(batch.ids, MaskRow(kUnits, false)).requires_grad());
+  EXPECT_FALSE(decoder->Forward(batch.ids, MaskRow(kSmallUnits, false)).requires_grad());
   EXPECT_TRUE(decoder->Forward(batch.ids, Masks()[3]).requires_grad());
 }
 
@@ -134,7 +132,7 @@ TEST_P(DroppingTest, GradientsEqualTheDetachReferenceBitForBit) {
   for (const MaskRow& mask : Masks()) {
     const at::Tensor loss = Step(*decoder, mask);
     at::Tensor x = Embed(parts, ids);
-    for (int unit = 0; unit < kUnits; ++unit) {
+    for (int unit = 0; unit < kSmallUnits; ++unit) {
       if (mask[unit]) {
         x = ResidualUnit(*parts.units[unit], x, context, UnitMask());
       } else {
@@ -226,7 +224,7 @@ TEST_P(DroppingTest, ACotangentScaleMultipliesWhatEntersTheBranchOnly) {
   const SmallBatch batch = MakeBatch();
   StepOfGroups(*decoder, batch.ids, batch.targets, {.rows = {Masks()[2]}});
   const std::vector<at::Tensor> plain = Gradients(*decoder);
-  ForwardMasks masks{.rows = {Masks()[2]}, .cotangent_scales = std::vector<double>(kUnits, 1)};
+  ForwardMasks masks{.rows = {Masks()[2]}, .cotangent_scales = std::vector<double>(kSmallUnits, 1)};
   masks.cotangent_scales[0] = 4;
   StepOfGroups(*decoder, batch.ids, batch.targets, masks);
   const std::vector<at::Tensor> scaled = Gradients(*decoder);
@@ -244,8 +242,8 @@ TEST_P(DroppingTest, AScaledBranchPassesTheScaledCotangentDown) {
   const auto decoder = MakeDecoder();
   const SmallBatch batch = MakeBatch();
   const auto below = [&](double scale) {
-    ForwardMasks masks{.rows = {MaskRow(kUnits, true)},
-                       .cotangent_scales = std::vector<double>(kUnits, 1)};
+    ForwardMasks masks{.rows = {MaskRow(kSmallUnits, true)},
+                       .cotangent_scales = std::vector<double>(kSmallUnits, 1)};
     masks.cotangent_scales[5] = scale;
     StepOfGroups(*decoder, batch.ids, batch.targets, masks);
     return Gradients(*decoder);
@@ -271,14 +269,14 @@ TEST_P(DroppingTest, TheMeanOverAllMasksWithScaledCotangentsIsTheGradient) {
   const std::vector<at::Tensor> plain = Gradients(*decoder);
   std::vector<at::Tensor> means;
   for (const at::Tensor& gradient : plain) means.push_back(at::zeros_like(gradient, at::kDouble));
-  for (uint32_t bits = 0; bits < 1u << kUnits; ++bits) {
-    ForwardMasks masks{.rows = {MaskRow(kUnits)},
-                       .cotangent_scales = std::vector<double>(kUnits, 2)};
-    for (int unit = 0; unit < kUnits; ++unit) masks.rows[0][unit] = (bits >> unit & 1) != 0;
+  for (uint32_t bits = 0; bits < 1u << kSmallUnits; ++bits) {
+    ForwardMasks masks{.rows = {MaskRow(kSmallUnits)},
+                       .cotangent_scales = std::vector<double>(kSmallUnits, 2)};
+    for (int unit = 0; unit < kSmallUnits; ++unit) masks.rows[0][unit] = (bits >> unit & 1) != 0;
     StepOfGroups(*decoder, batch.ids, batch.targets, masks);
     const std::vector<at::Tensor> gradients = Gradients(*decoder);
     for (size_t i = 0; i < means.size(); ++i) {
-      if (gradients[i].defined()) means[i] += gradients[i].to(at::kDouble) / (1 << kUnits);
+      if (gradients[i].defined()) means[i] += gradients[i].to(at::kDouble) / (1 << kSmallUnits);
     }
   }
   for (size_t i = 0; i < means.size(); ++i) {

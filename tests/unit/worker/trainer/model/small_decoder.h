@@ -28,6 +28,9 @@ inline std::string FieldsOf(const std::string& family) {
   return "";
 }
 
+// Droppable units of every small decoder: attention and MLP of three layers.
+inline constexpr int kSmallUnits = 6;
+
 inline hf::ModelConfig SmallConfig(const std::string& family = "llama") {
   const std::string text = R"({"model_type": ")" + family + R"(", )" + FieldsOf(family) + R"(
       "num_hidden_layers": 3, "hidden_size": 64, "intermediate_size": 96, "vocab_size": 101,

@@ -10,9 +10,7 @@
 namespace dropbp::trainer {
 namespace {
 
-constexpr int kUnits = 6;
-
-const std::vector<ForwardMasks>& Masks() {
+const std::vector<ForwardMasks>& GroupMasks() {
   static const MaskRow some = {false, true, false, true, true, false};
   static const MaskRow few = {true, false, false, false, false, true};
   static const MaskRow from_the_top = {false, false, true, true, true, true};
@@ -21,13 +19,13 @@ const std::vector<ForwardMasks>& Masks() {
       {.rows = {some}},
       {.rows = {from_the_top}},
       {.rows = {some, few}},
-      {.rows = {MaskRow(kUnits, true), from_the_top}},
-      {.rows = {few, MaskRow(kUnits, false)}, .cotangent_scales = {2, 1, 3, 1, 0.5, 1}}};
+      {.rows = {MaskRow(kSmallUnits, true), from_the_top}},
+      {.rows = {few, MaskRow(kSmallUnits, false)}, .cotangent_scales = {2, 1, 3, 1, 0.5, 1}}};
   return masks;
 }
 
 // A step's gradients, taken out of the parameters.
-std::vector<at::Tensor> Step(Decoder& decoder, const ForwardMasks& masks) {
+std::vector<at::Tensor> StepGradients(Decoder& decoder, const ForwardMasks& masks) {
   const SmallBatch batch = MakeBatch();
   decoder.LossSum(decoder.ForwardGroups(batch.ids, masks), batch.targets).backward();
   std::vector<at::Tensor> gradients;
@@ -68,8 +66,9 @@ class CheckpointingTest : public ::testing::TestWithParam<SmallCase> {
 TEST_P(CheckpointingTest, GradientsAreThoseWithoutItBitForBit) {
   for (const char* dtype : {"fp32", "bf16"}) {
     const Pair pair(SmallOptions(GetParam().method, dtype), GetParam().family);
-    for (const ForwardMasks& masks : Masks())
-      ExpectSame(Step(*pair.checkpointing, masks), Step(*pair.plain, masks), *pair.plain);
+    for (const ForwardMasks& masks : GroupMasks())
+      ExpectSame(StepGradients(*pair.checkpointing, masks), StepGradients(*pair.plain, masks),
+                 *pair.plain);
   }
 }
 
@@ -96,11 +95,12 @@ class CheckpointedDropoutTest : public ::testing::TestWithParam<SmallCase> {
 // Steps follow one another without a new seed, so each also shows that the generator stood where it
 // would have stood.
 TEST_P(CheckpointedDropoutTest, DrawsTheSameMasksInTheSecondPassAndInLaterSteps) {
-  for (const ForwardMasks& masks : Masks()) {
-    const std::vector<at::Tensor> gradients = Step(*pair_.checkpointing, masks);
-    ExpectSame(gradients, Step(*pair_.plain, masks), *pair_.plain);
+  for (const ForwardMasks& masks : GroupMasks()) {
+    const std::vector<at::Tensor> gradients = StepGradients(*pair_.checkpointing, masks);
+    ExpectSame(gradients, StepGradients(*pair_.plain, masks), *pair_.plain);
   }
-  EXPECT_FALSE(at::equal(Step(*pair_.plain, {})[0], Step(*pair_.plain, {})[0])) << "no dropout";
+  EXPECT_FALSE(at::equal(StepGradients(*pair_.plain, {})[0], StepGradients(*pair_.plain, {})[0]))
+      << "no dropout";
 }
 
 TEST_P(CheckpointedDropoutTest, DrawsThemAsOftenAsBackwardRuns) {
@@ -108,7 +108,7 @@ TEST_P(CheckpointedDropoutTest, DrawsThemAsOftenAsBackwardRuns) {
   std::vector<at::Tensor> gradients;
   for (Decoder* decoder : {pair_.checkpointing.get(), pair_.plain.get()}) {
     const at::Tensor loss =
-        decoder->LossSum(decoder->ForwardGroups(batch.ids, Masks()[3]), batch.targets);
+        decoder->LossSum(decoder->ForwardGroups(batch.ids, GroupMasks()[3]), batch.targets);
     loss.backward({}, /*retain_graph=*/true);
     loss.backward();
     gradients.push_back(decoder->trainable().back().value.grad());
@@ -129,7 +129,7 @@ struct StepBytes {
 
 StepBytes MeasureStep(Decoder& decoder, const ForwardMasks& masks) {
   MemoryWatch watch;
-  Step(decoder, masks);  // every tensor that a step replaces is seen when it is made
+  StepGradients(decoder, masks);  // every tensor that a step replaces is seen when it is made
   const SmallBatch batch = MakeBatch();
   watch.Restart();
   const at::Tensor loss = decoder.LossSum(decoder.ForwardGroups(batch.ids, masks), batch.targets);
@@ -173,7 +173,8 @@ TEST_P(CheckpointedMemoryTest, ForwardLeavesTheUnitsInputsAlone) {
   const StepBytes plain = MeasureStep(*pair_.plain, {});
   const StepBytes checkpointing = MeasureStep(*pair_.checkpointing, {});
   EXPECT_EQ(plain.held - checkpointing.held,
-            Estimate(false, std::vector<double>(kUnits, 0)).activations - kUnits * InputBytes());
+            Estimate(false, std::vector<double>(kSmallUnits, 0)).activations -
+                kSmallUnits * InputBytes());
   EXPECT_LT(checkpointing.peak, plain.peak);
 }
 
@@ -187,7 +188,7 @@ TEST_P(CheckpointedMemoryTest, DroppedUnitsLeaveNothing) {
 // Backward holds the inputs and the largest tape, and the tensors of a unit's gradient, which the
 // estimate does not count with or without.
 TEST_P(CheckpointedMemoryTest, ThePeakFallsAsTheEstimateDoes) {
-  const std::vector<double> rates(kUnits, 0);
+  const std::vector<double> rates(kSmallUnits, 0);
   const auto estimated =
       static_cast<double>(Estimate(false, rates).activations - Estimate(true, rates).activations);
   const StepBytes plain = MeasureStep(*pair_.plain, {});
