@@ -4,7 +4,6 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "client/errors.h"
 #include "client/format.h"
 
@@ -50,19 +49,14 @@ std::unique_ptr<WatchView> MakeView(const Sink& sink, bool json) {
 }
 
 absl::StatusOr<ExitCode> Follow(Session& session, JobClient& client, const std::string& job_id,
-                                int64_t after_sequence, absl::Time deadline, WatchView& view,
-                                const std::map<std::string, std::string>& names) {
+                                int64_t after_sequence, absl::Time deadline, WatchView& view) {
   InterruptGuard interrupts(session.stop());
   session.OnTalk([&view] { view.Finish(); });
   const absl::Cleanup no_more_view = [&session] { session.OnTalk([] {}); };
-  absl::StatusOr<v1::Job> job =
-      client.WatchToEnd(job_id, after_sequence, deadline, [&](v1::JobEvent event) {
-        absl::StrReplaceAll(names, event.mutable_message());
-        view.Show(event);
-      });
+  absl::StatusOr<v1::Job> job = client.WatchToEnd(
+      job_id, after_sequence, deadline, [&](const v1::JobEvent& event) { view.Show(event); });
   view.Finish();
   if (job.ok()) {
-    absl::StrReplaceAll(names, job->mutable_state_message());
     SayEnd(session, *job);
     return ExitCodeOfEnd(job->state());
   }

@@ -1,7 +1,6 @@
 // Watching a job to its end, as watch, wait and submit --follow do.
 #pragma once
 
-#include <map>
 #include <string>
 
 #include "absl/time/time.h"
@@ -16,10 +15,8 @@ std::unique_ptr<WatchView> MakeView(const Sink& sink, bool json);
 
 // Shows the job's events after `after_sequence` until it ends, says how it ended and what to type
 // next, and returns the exit code that tells its end. Ctrl-C leaves the job running, says so, and
-// returns kInterrupted. DEADLINE_EXCEEDED when `deadline` is over before the job is. `names`: what
-// the job's messages say, and what the person calls it.
+// returns kInterrupted. DEADLINE_EXCEEDED when `deadline` is over before the job is.
 absl::StatusOr<ExitCode> Follow(Session& session, JobClient& client, const std::string& job_id,
-                                int64_t after_sequence, absl::Time deadline, WatchView& view,
-                                const std::map<std::string, std::string>& names = {});
+                                int64_t after_sequence, absl::Time deadline, WatchView& view);
 
 }  // namespace dropbp::client

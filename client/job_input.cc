@@ -1,13 +1,16 @@
 #include "client/job_input.h"
 
+#include <algorithm>
 #include <filesystem>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "client/errors.h"
 #include "core/base/files.h"
+#include "core/base/text.h"
 #include "core/job/mix_files.h"
 #include "proto/support/grpc_status.h"
 #include "proto/support/job_spec_proto.h"
@@ -86,12 +89,24 @@ std::string PlaceOfFile(const JobArguments& arguments, const JobInput& input,
   return given.empty() ? PlaceOf(input.job, arguments.file, field) : std::string(option);
 }
 
+std::string Printable(std::string_view name) {
+  std::string text = ToValidUtf8(name);
+  std::replace_if(text.begin(), text.end(), absl::ascii_iscntrl, '?');
+  return text;
+}
+
+// A file's name as the command line or else the job file has it.
+const std::string& Typed(const std::string& given, const std::string& named) {
+  return given.empty() ? named : given;
+}
+
 absl::Status LoadDataset(const JobArguments& arguments, JobInput& input) {
   const std::string& path = input.dataset_path;
   const std::string place =
       PlaceOfFile(arguments, input, arguments.dataset, "--dataset", "dataset.file");
   ASSIGN_OR_RETURN(input.dataset, Describe(path, place));
   input.job.spec.dataset.artifact = input.dataset.sha256();
+  input.file_names[input.dataset.sha256()] = Typed(arguments.dataset, input.job.dataset_file);
   // Workers know files by their content only.
   std::string& file_type = input.job.spec.dataset.file_type;
   if (file_type == "detect" && IsCsv(path)) file_type = "csv";
@@ -103,7 +118,7 @@ absl::Status LoadMix(const JobArguments& arguments, JobInput& input) {
   ASSIGN_OR_RETURN(const auto files, ResolveMixFiles(arguments.file, input.job));
   for (const auto& [sha256, file] : files) {
     input.mix.emplace_back(file.path, ArtifactOf(file.path, sha256));
-    input.mix_names[sha256] = file.name;
+    input.file_names[sha256] = file.name;
   }
   return absl::OkStatus();
 }
@@ -115,6 +130,8 @@ absl::Status LoadValidation(const JobArguments& arguments, JobInput& input) {
                                         "--validation-dataset", "dataset.validation_file");
   ASSIGN_OR_RETURN(input.validation, Describe(path, place));
   input.job.spec.dataset.validation_artifact = input.validation.sha256();
+  input.file_names[input.validation.sha256()] =
+      Typed(arguments.validation, input.job.validation_file);
   // They are read by the same settings.
   const bool told = input.job.spec.dataset.file_type != "detect";
   if (told || input.dataset_path.empty() || IsCsv(path) == IsCsv(input.dataset_path))
@@ -132,7 +149,7 @@ absl::Status CheckRules(const std::string& source, const JobInput& input, bool d
   }
   for (FieldViolation& violation : violations)
     violation.field =
-        PlaceOf(input.job, source, absl::StrReplaceAll(violation.field, input.mix_names));
+        PlaceOf(input.job, source, absl::StrReplaceAll(violation.field, input.file_names));
   return violations.empty() ? absl::OkStatus() : InvalidFields(violations);
 }
 
@@ -186,6 +203,8 @@ v1::CreateJobRequest MakeCreateRequest(const JobInput& input) {
   v1::CreateJobRequest request;
   request.set_job_id(input.job.name);
   *request.mutable_spec() = JobSpecToProto(input.job.spec);
+  for (const auto& [sha256, name] : input.file_names)
+    (*request.mutable_file_names())[sha256] = Printable(name);
   return request;
 }
 

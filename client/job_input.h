@@ -31,8 +31,8 @@ struct JobInput {
   std::string validation_path;  // the same for held-out samples; empty if there is none to upload
   v1::Artifact validation;
   std::vector<std::pair<std::string, v1::Artifact>> mix;  // the same of files of dataset.mix
-  // What those files are called in the job file, by their SHA-256, which is all that others know.
-  std::map<std::string, std::string> mix_names;
+  // How all these files were typed, by their SHA-256, which is all that a job knows them by.
+  std::map<std::string, std::string> file_names;
 };
 
 // Reads and checks everything that can be checked without a coordinator. Paths in the file are

@@ -1,6 +1,8 @@
 #include "client/job_view.h"
 
 #include <cmath>
+#include <map>
+#include <string>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -74,7 +76,20 @@ std::string DropRates(const v1::DropPlan& plan) {
       FormatPercent(plan.planned_drop_rate()), plan.version(), plan.allocation(), plan.masks());
 }
 
-void AddData(const v1::DatasetReport& report, Properties& table) {
+// Files whose names are known.
+void AddFiles(const v1::Job& job, Properties& table) {
+  const v1::DatasetSpec& data = job.spec().dataset();
+  const auto add = [&](const char* label, const std::string& sha256, const std::string& more) {
+    const auto name = job.file_names().find(sha256);
+    if (name != job.file_names().end()) table.Add(label, absl::StrCat(name->second, more));
+  };
+  add("data file", data.artifact(), "");
+  const std::map<std::string, double> mix(data.mix().begin(), data.mix().end());
+  for (const auto& [sha256, weight] : mix) add("mixed in", sha256, absl::StrCat(" x ", weight));
+  add("validation file", data.validation_artifact(), "");
+}
+
+void AddReport(const v1::DatasetReport& report, Properties& table) {
   table.Add("data", absl::StrFormat("%d samples (%s), %s tokens, %s supervised, longest %d",
                                     report.samples(), report.format(),
                                     FormatCount(static_cast<double>(report.tokens())),
@@ -111,7 +126,8 @@ void PrintJob(const v1::Job& job, const std::vector<std::string>& last_lines, co
                                             FormatBytes(job.checkpoint().size_bytes())));
   }
   if (job.has_plan()) table.Add("drop rate", DropRates(job.plan()));
-  if (job.has_dataset_report()) AddData(job.dataset_report(), table);
+  AddFiles(job, table);
+  if (job.has_dataset_report()) AddReport(job.dataset_report(), table);
   for (const v1::Artifact& artifact : job.artifacts()) {
     table.Add("artifact", absl::StrCat(artifact.name(), "  ", FormatBytes(artifact.size_bytes())));
   }

@@ -77,7 +77,7 @@ absl::StatusOr<ExitCode> Submit(Session& session, const SubmitOptions& options) 
   }
   // The id is the command's data; how the job goes is talk.
   auto view = MakeView(session.err(), /*json=*/false);
-  return Follow(session, *client, job.job_id(), 0, absl::InfiniteFuture(), *view, input.mix_names);
+  return Follow(session, *client, job.job_id(), 0, absl::InfiniteFuture(), *view);
 }
 
 }  // namespace

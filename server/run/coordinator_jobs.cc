@@ -8,9 +8,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/files.h"
+#include "core/base/text.h"
 #include "core/job/job_fields.h"
 #include "proto/support/grpc_status.h"
 #include "proto/support/job_spec_proto.h"
@@ -22,6 +24,7 @@ namespace dropbp::server {
 namespace {
 
 constexpr size_t kMaxRequestId = 128;
+constexpr size_t kMaxFileName = 4096;
 
 std::string RandomJobId() {
   std::random_device random;
@@ -41,6 +44,28 @@ std::string ContentHash(v1::CreateJobRequest request) {
   return Sha256Hex(bytes);
 }
 
+bool IsDataFile(const std::string& sha256, const DatasetSpec& data) {
+  return !sha256.empty() && (sha256 == data.artifact || sha256 == data.validation_artifact ||
+                             data.mix.contains(sha256));
+}
+
+void CheckFileNames(const v1::CreateJobRequest& request, const JobSpec& spec,
+                    std::vector<FieldViolation>& out) {
+  for (const auto& [sha256, name] : request.file_names()) {
+    if (!IsDataFile(sha256, spec.dataset)) {
+      out.push_back({"file_names", absl::StrCat("found key '", Excerpt(sha256),
+                                                "', legal is the SHA-256 of a file of the data")});
+    }
+    // It is shown on terminals.
+    if (name.empty() || name.size() > kMaxFileName ||
+        std::any_of(name.begin(), name.end(), absl::ascii_iscntrl)) {
+      out.push_back(
+          {"file_names", absl::StrCat("found name '", Excerpt(name), "', legal is 1 to ",
+                                      kMaxFileName, " bytes without control characters")});
+    }
+  }
+}
+
 std::vector<FieldViolation> ViolationsOf(const v1::CreateJobRequest& request, const JobSpec& spec) {
   std::vector<FieldViolation> violations;
   if (!request.job_id().empty() && !IsLegalJobId(request.job_id())) {
@@ -53,6 +78,7 @@ std::vector<FieldViolation> ViolationsOf(const v1::CreateJobRequest& request, co
   }
   std::vector<FieldViolation> broken = ValidateJobSpec(spec);
   violations.insert(violations.end(), broken.begin(), broken.end());
+  CheckFileNames(request, spec, violations);
   return violations;
 }
 
@@ -93,6 +119,7 @@ absl::StatusOr<v1::Job> Coordinator::CreateJob(const v1::CreateJobRequest& reque
   created.job.set_job_id(request.job_id().empty() ? RandomJobId() : request.job_id());
   created.job.set_state(v1::Job::QUEUED);
   *created.job.mutable_create_time() = ToProto(clock_.Now());
+  *created.job.mutable_file_names() = request.file_names();
 
   absl::MutexLock lock(&mutex_);
   if (request.validate_only()) {

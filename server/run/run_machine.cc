@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "core/base/text.h"
 #include "server/run/progress.h"
 #include "server/run/proto_time.h"
@@ -89,7 +92,12 @@ class Reactor {
          absl::StrCat("Worker '", event.worker_id, "' checks the model and the data."));
   }
   void operator()(const PreparationSucceeded& event);
-  void operator()(const PreparationFailed& event) { Fail(event.error); }
+  // Workers know files by their content only.
+  void operator()(const PreparationFailed& event) {
+    const std::map<std::string, std::string> names(job().file_names().begin(),
+                                                   job().file_names().end());
+    Fail(absl::StrReplaceAll(event.error, names));
+  }
   void operator()(const Requeued& event) { Move(JobState::kQueued, event.why); }
   void operator()(const Placed& event);
   void operator()(const GangReady&) {

@@ -145,6 +145,9 @@ TEST_F(FollowingTest, SubmitFollowCallsFilesOfAMixAsTheJobFileDoes) {
   EXPECT_EQ(code, ExitCode::kJobFailed);
   EXPECT_THAT(captured.err(), HasSubstr("dataset.mix file more.jsonl:1: no key is known"));
   EXPECT_THAT(captured.err(), Not(HasSubstr(sha256)));
+  const std::string later = Dropbp("get mine").out;
+  EXPECT_THAT(later, HasSubstr("dataset.mix file more.jsonl:1: no key is known"));
+  EXPECT_THAT(later, HasSubstr("more.jsonl x 1"));
 }
 
 TEST_F(FollowingTest, ACallThatBeginsWhileTheCoordinatorIsAwayIsAnsweredWhenItIsBack) {

@@ -44,6 +44,7 @@ TEST_F(JobInputTest, ReadsTheDatasetRelativeToTheJobFile) {
   EXPECT_EQ(request.job_id(), "first");
   EXPECT_EQ(request.spec().training().steps(), 20);
   EXPECT_EQ(request.spec().dataset().artifact(), Sha256Hex(kData));
+  EXPECT_EQ(request.file_names().at(Sha256Hex(kData)), "data/train.jsonl") << "as it is written";
 }
 
 TEST_F(JobInputTest, ArgumentsOverrideTheFile) {
@@ -57,6 +58,7 @@ TEST_F(JobInputTest, ArgumentsOverrideTheFile) {
   EXPECT_EQ(input->job.spec.training.steps, 7);
   EXPECT_EQ(input->job.spec.labels.at("team"), "support");
   EXPECT_EQ(input->dataset.name(), "other.jsonl");
+  EXPECT_EQ(input->file_names.at(Sha256Hex("{}\n")), arguments_.dataset);
 }
 
 TEST_F(JobInputTest, FilesOfAMixAreRelativeToTheJobFileToo) {
@@ -70,6 +72,7 @@ TEST_F(JobInputTest, FilesOfAMixAreRelativeToTheJobFileToo) {
   EXPECT_EQ(input->mix[0].second.size_bytes(), 3);
   const v1::CreateJobRequest request = MakeCreateRequest(*input);
   EXPECT_EQ(request.spec().dataset().mix().at(Sha256Hex("{}\n")), 0.5);
+  EXPECT_EQ(request.file_names().at(Sha256Hex("{}\n")), "more.jsonl");
   arguments_.sets = {"dataset.mix.gone.jsonl=1"};
   EXPECT_TRUE(absl::IsNotFound(LoadJob(arguments_).status()));
   arguments_.sets = {"dataset.mix.more.jsonl=0"};

@@ -8,6 +8,7 @@
 namespace dropbp::client {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -21,6 +22,24 @@ TEST(PrintJobTest, TellsWhatSamplesWerePackedInto) {
   report.set_rows(40);
   PrintJob(job, {}, packed.console().out);
   EXPECT_THAT(packed.out(), HasSubstr("40 rows, 2.5 samples each"));
+}
+
+TEST(PrintJobTest, CallsFilesAsPeopleDo) {
+  v1::Job job;
+  v1::DatasetSpec& data = *job.mutable_spec()->mutable_dataset();
+  data.set_artifact("aa");
+  data.set_validation_artifact("bb");
+  (*data.mutable_mix())["cc"] = 0.5;
+  CapturedConsole unnamed, named;
+  PrintJob(job, {}, unnamed.console().out);
+  EXPECT_THAT(unnamed.out(), Not(HasSubstr("file")));
+  (*job.mutable_file_names())["aa"] = "data/train.jsonl";
+  (*job.mutable_file_names())["bb"] = "test.csv";
+  (*job.mutable_file_names())["cc"] = "chat.jsonl";
+  PrintJob(job, {}, named.console().out);
+  EXPECT_THAT(named.out(), ContainsRegex("data file +data/train.jsonl\n"));
+  EXPECT_THAT(named.out(), ContainsRegex("validation file +test.csv\n"));
+  EXPECT_THAT(named.out(), ContainsRegex("mixed in +chat.jsonl x 0.5\n"));
 }
 
 }  // namespace

@@ -302,6 +302,31 @@ TEST_F(CoordinatorTest, RefusesAnUnknownDataset) {
   EXPECT_EQ(ViolationsOf(coordinator_->CreateJob(request).status()).at(0).field, "dataset.mix");
 }
 
+TEST_F(CoordinatorTest, KeepsWhatPeopleCallAFileAndCallsItThatInErrors) {
+  v1::CreateJobRequest request = Request("job");
+  const std::string sha256 = request.spec().dataset().artifact();
+  (*request.mutable_file_names())[sha256] = "data/train.jsonl";
+  ASSERT_TRUE(coordinator_->CreateJob(request).ok());
+  ASSERT_TRUE(agent_.Prepared(*coordinator_, "job", "file " + sha256 + ":3: no key").ok());
+  EXPECT_EQ(Get("job").state_message(), "file data/train.jsonl:3: no key");
+  Crash();
+  EXPECT_EQ(Get("job").file_names().at(sha256), "data/train.jsonl");
+}
+
+TEST_F(CoordinatorTest, TakesNamesOfTheJobsOwnFilesOnly) {
+  v1::CreateJobRequest request = Request("job");
+  (*request.mutable_file_names())[std::string(64, 'a')] = "other.jsonl";
+  EXPECT_EQ(ViolationsOf(coordinator_->CreateJob(request).status()).at(0).field, "file_names");
+  request = Request("job");
+  std::string& name = (*request.mutable_file_names())[request.spec().dataset().artifact()];
+  for (const std::string& illegal :
+       {std::string(), std::string(4097, 'n'), std::string("a\x1b[2J")}) {
+    name = illegal;
+    EXPECT_THAT(ViolationsOf(coordinator_->CreateJob(request).status()).at(0).description,
+                HasSubstr("legal is 1 to 4096 bytes without control characters"));
+  }
+}
+
 TEST_F(CoordinatorTest, KeepsTrainersLogs) {
   SubmitAndRun("job", agent_);
   v1::SessionRequest frame;
