@@ -44,9 +44,9 @@ TEST(SetJobFieldTest, TakesListsInBracketsWhereElementsHaveCommas) {
   EXPECT_THAT(job.spec.evaluation.prompts, ElementsAre("Hello, who?", "Why"));
   ASSERT_TRUE(SetJobField("lora.target_modules=[q_proj,v_proj]", job).ok());
   EXPECT_THAT(job.spec.lora.target_modules, ElementsAre("q_proj", "v_proj"));
-  EXPECT_THAT(ErrorOf("lora.target_modules=[q_proj"), HasSubstr("legal is a list"));
-  EXPECT_THAT(ErrorOf("lora.target_modules=[[q_proj]]"), HasSubstr("legal is a list"));
-  EXPECT_THAT(ErrorOf("lora.target_modules=[x_proj]"), HasSubstr("found \"x_proj\""));
+  EXPECT_THAT(ErrorOfSetting("lora.target_modules=[q_proj"), HasSubstr("legal is a list"));
+  EXPECT_THAT(ErrorOfSetting("lora.target_modules=[[q_proj]]"), HasSubstr("legal is a list"));
+  EXPECT_THAT(ErrorOfSetting("lora.target_modules=[x_proj]"), HasSubstr("found \"x_proj\""));
 }
 
 TEST(SetJobFieldTest, SaysWhatIsWrong) {
