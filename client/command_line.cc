@@ -53,6 +53,7 @@ void AddCommands(CLI::App& app, Session& session) {
   AddWait(app, session);
   AddCheckpoints(app, session);
   AddDownload(app, session);
+  AddDelete(app, session);
   AddWorkers(app, session);
   AddDrain(app, session);
   AddPlan(app, session);

@@ -108,6 +108,12 @@ absl::StatusOr<v1::Job> JobClient::CancelJob(const std::string& job_id) {
   return CallUnary(*jobs_, &v1::JobService::Stub::CancelJob, request);
 }
 
+absl::StatusOr<v1::Job> JobClient::DeleteJob(const std::string& job_id) {
+  v1::DeleteJobRequest request;
+  request.set_job_id(job_id);
+  return CallUnary(*jobs_, &v1::JobService::Stub::DeleteJob, request);
+}
+
 absl::StatusOr<v1::Job> JobClient::PauseJob(const std::string& job_id) {
   v1::PauseJobRequest request;
   request.set_job_id(job_id);

@@ -52,6 +52,8 @@ class JobClient {
   // One page.
   absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request);
   absl::StatusOr<v1::Job> CancelJob(const std::string& job_id);
+  // NOT_FOUND may also mean that an earlier try, whose answer was lost, carried it out.
+  absl::StatusOr<v1::Job> DeleteJob(const std::string& job_id);
   absl::StatusOr<v1::Job> PauseJob(const std::string& job_id);
   absl::StatusOr<v1::Job> ResumeJob(const std::string& job_id);
   absl::StatusOr<v1::ListCheckpointsResponse> ListCheckpoints(const std::string& job_id);

@@ -14,6 +14,7 @@ void AddGet(CLI::App& app, Session& session);
 void AddWatch(CLI::App& app, Session& session);
 void AddLogs(CLI::App& app, Session& session);
 void AddCancel(CLI::App& app, Session& session);
+void AddDelete(CLI::App& app, Session& session);
 void AddPause(CLI::App& app, Session& session);
 void AddResume(CLI::App& app, Session& session);
 void AddWait(CLI::App& app, Session& session);

@@ -30,6 +30,7 @@ const std::map<std::string, Roles, std::less<>>& Table() {
         {"dropbp.v1.JobService/ListJobs", users},
         {"dropbp.v1.JobService/WatchJob", users},
         {"dropbp.v1.JobService/CancelJob", users},
+        {"dropbp.v1.JobService/DeleteJob", users},
         {"dropbp.v1.JobService/PauseJob", users},
         {"dropbp.v1.JobService/ResumeJob", users},
         {"dropbp.v1.JobService/ListCheckpoints", users},

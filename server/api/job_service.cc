@@ -41,6 +41,13 @@ grpc::ServerUnaryReactor* JobServiceImpl::CancelJob(grpc::CallbackServerContext*
                      [&] { return coordinator_.CancelJob(request->job_id()); });
 }
 
+grpc::ServerUnaryReactor* JobServiceImpl::DeleteJob(grpc::CallbackServerContext* context,
+                                                    const v1::DeleteJobRequest* request,
+                                                    v1::Job* job) {
+  return gate_.Unary(context, "dropbp.v1.JobService/DeleteJob", job,
+                     [&] { return coordinator_.DeleteJob(request->job_id()); });
+}
+
 grpc::ServerUnaryReactor* JobServiceImpl::PauseJob(grpc::CallbackServerContext* context,
                                                    const v1::PauseJobRequest* request,
                                                    v1::Job* job) {

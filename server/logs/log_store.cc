@@ -111,6 +111,14 @@ absl::Status LogStore::Add(const LogName& name, std::optional<int64_t> offset,
   return absl::OkStatus();
 }
 
+absl::Status LogStore::Delete(const std::string& job_id) const {
+  const std::string folder = absl::StrCat(root_, "/", job_id);
+  std::error_code error;
+  fs::remove_all(folder, error);
+  if (!error) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat("removing ", folder, ": ", error.message()));
+}
+
 std::vector<LogName> LogStore::List(const std::string& job_id) const {
   std::vector<LogName> names;
   std::error_code error;

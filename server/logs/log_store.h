@@ -38,6 +38,8 @@ class LogStore {
   }
   // The files of a job, by attempt and rank; none if nothing was written.
   std::vector<LogName> List(const std::string& job_id) const;
+  // Removes all files of a job; OK if there are none. Who reads one now fails.
+  absl::Status Delete(const std::string& job_id) const;
   // Whole lines from `offset` on, about `max_bytes` of them; empty at the end.
   absl::StatusOr<std::string> Read(const LogName& name, int64_t offset, size_t max_bytes) const;
   // Offset at which the last `lines` lines begin.

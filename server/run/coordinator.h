@@ -86,6 +86,9 @@ class Coordinator {
   absl::StatusOr<v1::Job> CancelJob(const std::string& job_id);
   absl::StatusOr<v1::Job> PauseJob(const std::string& job_id);
   absl::StatusOr<v1::Job> ResumeJob(const std::string& job_id);
+  // Removes a job that has ended and all that only it uses. Reasons: JOB_NOT_FOUND, JOB_NOT_ENDED,
+  // JOB_IN_USE (a job that has not ended begins from its result).
+  absl::StatusOr<v1::Job> DeleteJob(const std::string& job_id);
   // Complete ones that are kept, newest first.
   absl::StatusOr<std::vector<v1::Checkpoint>> ListCheckpoints(const std::string& job_id);
   // Gives the watcher the stored events after `after_sequence` at once, then new ones, then the

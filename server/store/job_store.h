@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -112,6 +113,11 @@ class JobStore {
   // Applies several changes in one transaction.
   absl::Status ApplyAll(absl::Span<JobChange> changes);
 
+  // Forgets a job that has ended and names its files as unused, as far as no other job has them.
+  // NOT_FOUND (reason JOB_NOT_FOUND); FAILED_PRECONDITION (reason JOB_NOT_ENDED). A repeated
+  // request with which it was created still gets its first answer. Returns the job as it was.
+  absl::StatusOr<v1::Job> Delete(const std::string& job_id);
+
   absl::StatusOr<v1::Job> Get(const std::string& job_id);
   absl::StatusOr<JobPage> List(const JobQuery& query);
   absl::StatusOr<std::vector<v1::JobEvent>> EventsAfter(const std::string& job_id,
@@ -172,6 +178,9 @@ class JobStore {
   absl::Status LoadHistory(StoredJob& stored);
   absl::Status ApplyInOneTransaction(absl::Span<JobChange> changes);
   absl::StatusOr<v1::Job> CreateInTransaction(const NewJob& created);
+  // store_delete.cc
+  absl::StatusOr<v1::Job> DeleteInTransaction(const std::string& job_id);
+  absl::Status KeepFilesOfOthers(const std::string& job_id, std::set<std::string>& files);
   // Tells the observer of a transaction that began at `begun`. A refusal is no failure of the
   // store.
   void Observe(absl::Time begun, const absl::Status& status) const;
