@@ -38,7 +38,7 @@ class DeleteTest : public ClusterTest {
 
 TEST_F(DeleteTest, NothingOfAJobIsLeft) {
   Succeed("job", "the adapter");
-  const std::string manifest = Get("job").checkpoint().manifest().sha256();
+  const std::string manifest = coordinator_->ListCheckpoints("job").value()[0].manifest().sha256();
   const std::string data = Get("job").spec().dataset().artifact();
   ASSERT_TRUE(artifacts_->Has(manifest) && artifacts_->Has(data));
   const auto deleted = coordinator_->DeleteJob("job");
@@ -92,7 +92,8 @@ TEST_F(DeleteTest, AJobThatHasNotEndedStays) {
   EXPECT_EQ(ReasonOf(running), "JOB_NOT_ENDED");
   EXPECT_THAT(std::string(running.message()), HasSubstr("is RUNNING"));
   ASSERT_TRUE(coordinator_->CancelJob("job").ok());
-  EXPECT_EQ(ReasonOf(coordinator_->DeleteJob("job").status()), "JOB_NOT_ENDED") << "it is CANCELLING";
+  EXPECT_EQ(ReasonOf(coordinator_->DeleteJob("job").status()), "JOB_NOT_ENDED")
+      << "it is CANCELLING";
   EXPECT_EQ(State("job"), v1::Job::CANCELLING);
 }
 
