@@ -26,6 +26,7 @@ void SayEnd(const Session& session, const v1::Job& job) {
     absl::StrAppend(&text, " after ",
                     FormatSeconds(FromProto(job.end_time()) - FromProto(job.start_time())),
                     " of training");
+    if (job.attempt() > 1) absl::StrAppend(&text, " in attempt ", job.attempt());
   }
   if (!job.state_message().empty()) absl::StrAppend(&text, ": ", InOneLine(job));
   session.Say(text);

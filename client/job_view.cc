@@ -29,7 +29,11 @@ void AddIdentity(const v1::Job& job, Properties& table) {
   table.Add("model", job.spec().model());
   table.Add("method", absl::AsciiStrToLower(v1::JobSpec::Method_Name(job.spec().method())));
   table.Add("created", FormatTime(job.create_time()));
-  if (job.has_start_time()) table.Add("started", FormatTime(job.start_time()));
+  if (job.has_start_time()) {
+    const std::string attempt =
+        job.attempt() > 1 ? absl::StrCat(" (attempt ", job.attempt(), ")") : "";
+    table.Add("started", FormatTime(job.start_time()) + attempt);
+  }
   if (job.has_end_time()) table.Add("ended", FormatTime(job.end_time()));
   if (job.attempt() > 0) {
     table.Add("attempt", absl::StrFormat("%d (%d of %d restarts used)", job.attempt(),

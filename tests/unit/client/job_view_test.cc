@@ -24,6 +24,18 @@ TEST(PrintJobTest, TellsWhatSamplesWerePackedInto) {
   EXPECT_THAT(packed.out(), HasSubstr("40 rows, 2.5 samples each"));
 }
 
+TEST(PrintJobTest, TellsWhichAttemptItsStartIsOf) {
+  v1::Job job;
+  job.mutable_start_time()->set_seconds(1'700'000'000);
+  job.set_attempt(1);
+  CapturedConsole first, third;
+  PrintJob(job, {}, first.console().out);
+  EXPECT_THAT(first.out(), ContainsRegex("started +[^(]*\n"));
+  job.set_attempt(3);
+  PrintJob(job, {}, third.console().out);
+  EXPECT_THAT(third.out(), ContainsRegex("started +.*\\(attempt 3\\)\n"));
+}
+
 TEST(PrintJobTest, CallsFilesAsPeopleDo) {
   v1::Job job;
   v1::DatasetSpec& data = *job.mutable_spec()->mutable_dataset();
