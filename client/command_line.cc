@@ -58,6 +58,7 @@ void AddCommands(CLI::App& app, Session& session) {
   AddDrain(app, session);
   AddPlan(app, session);
   AddHealth(app, session);
+  AddCompletion(app, session);
   AddVersion(app, session);
 }
 

@@ -24,6 +24,7 @@ void AddWorkers(CLI::App& app, Session& session);
 void AddDrain(CLI::App& app, Session& session);
 void AddPlan(CLI::App& app, Session& session);
 void AddHealth(CLI::App& app, Session& session);
+void AddCompletion(CLI::App& app, Session& session);
 void AddVersion(CLI::App& app, Session& session);
 
 }  // namespace dropbp::client

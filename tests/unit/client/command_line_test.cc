@@ -27,9 +27,10 @@ Result Dropbp(const std::string& line) {
   return {code, captured.out(), captured.err()};
 }
 
-constexpr const char* kCommands[] = {"submit", "validate", "list",   "get",      "watch",
-                                     "logs",   "cancel",   "wait",   "download", "workers",
-                                     "drain",  "plan",     "health", "version"};
+constexpr const char* kCommands[] = {"submit", "validate",    "list",   "get",       "watch",
+                                     "logs",   "cancel",      "wait",   "download",  "workers",
+                                     "drain",  "plan",        "health", "version",   "pause",
+                                     "resume", "checkpoints", "delete", "completion"};
 
 TEST(CommandLineTest, HelpNamesEveryCommandAndExitCode) {
   const Result help = Dropbp("--help");
