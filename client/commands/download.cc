@@ -9,6 +9,9 @@
 #include "client/json.h"
 #include "client/transfer_meter.h"
 #include "core/base/files.h"
+#include "core/checkpoint/checkpoint_job.h"
+#include "core/job/job_file.h"
+#include "proto/support/job_spec_proto.h"
 
 namespace dropbp::client {
 namespace {
@@ -40,13 +43,25 @@ bool IsThere(const v1::Artifact& artifact, const fs::path& path) {
 
 using Artifacts = google::protobuf::RepeatedPtrField<v1::Artifact>;
 
-absl::Status FetchAll(Session& session, JobClient& client, const Artifacts& artifacts,
-                      const fs::path& folder) {
+absl::Status MakeFolder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
-  if (error)
-    return absl::InternalError(
-        absl::StrCat(folder.string(), ": cannot be created: ", error.message()));
+  if (!error) return absl::OkStatus();
+  return absl::InternalError(
+      absl::StrCat(folder.string(), ": cannot be created: ", error.message()));
+}
+
+void Print(Session& session, const v1::Artifact& file, const fs::path& path) {
+  if (session.json()) {
+    PrintJsonLine(file, session.out());
+  } else {
+    session.out().stream << path.string() << std::endl;
+  }
+}
+
+absl::Status FetchAll(Session& session, JobClient& client, const Artifacts& artifacts,
+                      const fs::path& folder) {
+  RETURN_IF_ERROR(MakeFolder(folder));
   for (const v1::Artifact& artifact : artifacts) {
     RETURN_IF_ERROR(CheckName(artifact.name()));
     const fs::path path = folder / artifact.name();
@@ -55,12 +70,24 @@ absl::Status FetchAll(Session& session, JobClient& client, const Artifacts& arti
       RETURN_IF_ERROR(client.Download(
           artifact, path.string(), [&](int64_t done, int64_t total) { meter.Show(done, total); }));
     }
-    if (session.json()) {
-      PrintJsonLine(artifact, session.out());
-    } else {
-      session.out().stream << path.string() << std::endl;
-    }
+    Print(session, artifact, path);
   }
+  return absl::OkStatus();
+}
+
+// The job that a checkpoint is of, as a job file beside it.
+absl::Status WriteJobFile(Session& session, JobClient& client, const std::string& job_id,
+                          const fs::path& folder) {
+  ASSIGN_OR_RETURN(const v1::Job job, client.GetJob(job_id));
+  const std::string text = FormatJobFile(JobSpecFromProto(job.spec()));
+  const fs::path path = folder / kCheckpointJobFile;
+  RETURN_IF_ERROR(MakeFolder(folder));
+  RETURN_IF_ERROR(WriteFileAtomically(path.string(), text));
+  v1::Artifact file;
+  file.set_name(kCheckpointJobFile);
+  file.set_sha256(Sha256Hex(text));
+  file.set_size_bytes(static_cast<int64_t>(text.size()));
+  Print(session, file, path);
   return absl::OkStatus();
 }
 
@@ -85,6 +112,7 @@ absl::StatusOr<ExitCode> DownloadCheckpoint(Session& session, JobClient& client,
     const std::string folder = options.folder.empty()
                                    ? absl::StrCat(options.job_id, "-step-", checkpoint.step())
                                    : options.folder;
+    RETURN_IF_ERROR(WriteJobFile(session, client, options.job_id, folder));
     RETURN_IF_ERROR(FetchAll(session, client, FilesOf(checkpoint), folder));
     return ExitCode::kOk;
   }

@@ -27,6 +27,11 @@ struct JobFile {
 // "<source>:<line>: <field>: ..."; unknown keys suggest the nearest known one.
 absl::StatusOr<JobFile> ParseJobFile(std::string_view yaml, std::string_view source);
 
+// The text of a job file that reads back as `spec`: the fields that do not have their default, in
+// the order of the table. It names data by SHA-256, so a coordinator that has these takes it as it
+// is.
+std::string FormatJobFile(const JobSpec& spec);
+
 // Sets one field from text, as in --set training.steps=20. Lists are comma-separated or in brackets
 // as in YAML, labels are "labels.key=value".
 absl::Status SetJobField(std::string_view assignment, JobFile& job);

@@ -3,6 +3,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/files.h"
+#include "core/checkpoint/checkpoint_job.h"
+#include "core/checkpoint/job_identity.h"
 #include "core/checkpoint/manifest.h"
 #include "tests/unit/client/commands_fixture.h"
 
@@ -76,6 +78,12 @@ TEST_F(CommandsTest, ADownloadedCheckpointIsAWholeFolder) {
   ASSERT_TRUE(manifest.ok()) << manifest.status();
   EXPECT_EQ(manifest->step, 4);
   EXPECT_TRUE(VerifyParts(to, *manifest).ok());
+  const auto job = ReadCheckpointJob(to);
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(JobIdentity(*job), manifest->identity);
+  EXPECT_EQ(result.out,
+            absl::StrCat(to, "/job.yaml\n", to, "/part-00000-of-00002.safetensors\n", to,
+                         "/part-00001-of-00002.safetensors\n", to, "/manifest.json\n"));
   const CommandResult none = Dropbp("download job --checkpoint 5");
   EXPECT_EQ(none.code, ExitCode::kNotFound);
   EXPECT_THAT(none.err, HasSubstr("found 5, job job has 4"));
