@@ -21,18 +21,8 @@ class ClientsTest : public ClusterTest {
     std::ofstream(cluster().folder() / "data.jsonl") << data_;
   }
 
-  // Runs a program to its end; its exit code.
-  int Run(const std::string& name, std::vector<std::string> arguments) {
-    const auto process = cluster().RunProgram(name, std::move(arguments));
-    EXPECT_TRUE(process.ok()) << process.status();
-    const auto end = (*process)->WaitForEnd(kPatience);
-    EXPECT_TRUE(end.ok()) << end.status();
-    return end.ok() ? end->exit_code : -1;
-  }
-
   int Dropbp(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), RequiredEnvironment("DROPBP_BIN_DIR") + "/dropbp");
-    return Run("dropbp", std::move(arguments));
+    return ClusterTest::Dropbp("dropbp", std::move(arguments));
   }
 };
 

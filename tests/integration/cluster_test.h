@@ -6,6 +6,8 @@
 
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "tests/support/cluster.h"
@@ -51,6 +53,22 @@ class ClusterTest : public ::testing::Test {
       if (artifact.name() == "adapter_model.safetensors") return artifact.sha256();
     }
     return "";
+  }
+
+  // Runs a program to its end; its exit code. Where its output goes: Cluster::RunProgram.
+  int Run(const std::string& name, std::vector<std::string> arguments) {
+    const auto process = cluster().RunProgram(name, std::move(arguments));
+    EXPECT_TRUE(process.ok()) << process.status();
+    if (!process.ok()) return -1;
+    const auto end = (*process)->WaitForEnd(kPatience);
+    EXPECT_TRUE(end.ok()) << end.status();
+    return end.ok() ? end->exit_code : -1;
+  }
+
+  // Runs the command line.
+  int Dropbp(const std::string& name, std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), RequiredEnvironment("DROPBP_BIN_DIR") + "/dropbp");
+    return Run(name, std::move(arguments));
   }
 
   // What a trainer wrote, from the work folder of the worker that ran it; empty if there is none.

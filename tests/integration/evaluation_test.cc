@@ -59,6 +59,27 @@ class EvaluationTest : public ClusterTest {
     return spec;
   }
 
+  // The best checkpoint, downloaded and exported, is the job's result, and answers.
+  void ExpectExportOfTheBestIsTheResultOf(const v1::Job& job) {
+    const std::string model = cluster().models_dir() / job.spec().model();
+    const std::string checkpoint = cluster().folder() / "checkpoint";
+    const std::string adapter = cluster().folder() / "adapter";
+    ASSERT_EQ(
+        Dropbp("download", {"download", job.job_id(), "--checkpoint", "best", "--to", checkpoint}),
+        0)
+        << cluster().FileContent("download.err");
+    ASSERT_EQ(Run("export", {TrainerProgram(), "export", "--checkpoint", checkpoint, "--model",
+                             model, "--out", adapter}),
+              0)
+        << cluster().FileContent("export.err");
+    EXPECT_EQ(Sha256HexOfFile(adapter + "/adapter_model.safetensors").value_or(""),
+              AdapterHash(job));
+    EXPECT_EQ(Run("answer", {TrainerProgram(), "generate", "--model", model, "--adapter", adapter,
+                             "--prompt", "What is 1 plus 1?", "--max-tokens", "4"}),
+              0)
+        << cluster().FileContent("answer.err");
+  }
+
   std::vector<v1::Evaluation> EvaluationsOf(const std::string& job_id) {
     std::vector<v1::Evaluation> evaluations;
     const auto events = cluster().Events(job_id);
@@ -107,6 +128,7 @@ TEST_F(EvaluationTest, StopsEarlyAndLeavesTheBestWeights) {
                                    [](const v1::Checkpoint& one) { return one.best(); });
   ASSERT_NE(marked, kept.checkpoints().end());
   EXPECT_EQ(marked->step(), best.step);
+  ASSERT_NO_FATAL_FAILURE(ExpectExportOfTheBestIsTheResultOf(job));
   // Another job begins from it; a learning rate of 0 leaves everything as it began.
   plain.training.steps = 1;
   plain.training.learning_rate = 0;

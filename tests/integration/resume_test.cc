@@ -45,15 +45,6 @@ class ResumeTest : public ClusterTest {
     return -1;
   }
 
-  // Runs the command line to its end; its exit code.
-  int Dropbp(const std::string& name, std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), RequiredEnvironment("DROPBP_BIN_DIR") + "/dropbp");
-    const auto process = cluster().RunProgram(name, std::move(arguments));
-    EXPECT_TRUE(process.ok()) << process.status();
-    const auto end = (*process)->WaitForEnd(kPatience);
-    return end.ok() ? end->exit_code : -1;
-  }
-
   void ExpectSameEnd(const v1::Job& undisturbed, const std::string& id) {
     ASSERT_OK_AND_ASSIGN(const v1::Job job, cluster().WaitForEnd(id));
     EXPECT_EQ(job.state(), v1::Job::SUCCEEDED) << job.state_message();

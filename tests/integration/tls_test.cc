@@ -17,12 +17,8 @@ class TlsTest : public ClusterTest {
 
   // `dropbp`, as the user of the cluster's environment unless flags say otherwise.
   int Dropbp(const std::string& name, std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), RequiredEnvironment("DROPBP_BIN_DIR") + "/dropbp");
     arguments.insert(arguments.end(), {"--retry-seconds", "0"});
-    const auto program = cluster().RunProgram(name, arguments);
-    if (!program.ok()) return -1;
-    const auto end = (*program)->WaitForEnd(kPatience);
-    return end.ok() ? end->exit_code : -1;
+    return ClusterTest::Dropbp(name, std::move(arguments));
   }
   std::vector<std::string> As(const std::string& holder, std::vector<std::string> words) {
     const TlsFiles files = CertificateOf(cluster().certificates(), holder);

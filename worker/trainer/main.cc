@@ -1,11 +1,12 @@
-// dropbp-trainer: trains one rank of a job for its agent; generates, evaluates and merges for a
-// person.
+// dropbp-trainer: trains one rank of a job for its agent; generates, evaluates, merges and
+// exports for a person.
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
 
+#include "worker/trainer/export/verb.h"
 #include "worker/trainer/generate/verbs.h"
 #include "worker/trainer/inspect/verbs.h"
 #include "worker/trainer/merge/verb.h"
@@ -20,6 +21,7 @@ constexpr char kUsage[] =
     "  tokenize   print the token ids of lines, or the text of ids\n"
     "  preview    show what the loss sees of a job's data\n"
     "  merge      write a model with an adapter added to it\n"
+    "  export     make an adapter or model folder of a checkpoint\n"
     "  run        train one rank of a job; started by dropbp-worker\n"
     "dropbp-trainer VERB --help tells the options of a verb.\n";
 
@@ -43,6 +45,7 @@ int main(int argc, char** argv) {
   if (verb == "tokenize") return dropbp::trainer::RunTokenize(argc - 1, argv + 1);
   if (verb == "preview") return dropbp::trainer::RunPreview(argc - 1, argv + 1);
   if (verb == "merge") return dropbp::trainer::RunMerge(argc - 1, argv + 1);
+  if (verb == "export") return dropbp::trainer::RunExport(argc - 1, argv + 1);
   if (verb == "--version") return std::puts("dropbp-trainer " DROPBP_VERSION) < 0;
   if (verb == "--help" || verb == "-h") return std::fputs(kUsage, stdout) < 0;
   std::fprintf(stderr, "dropbp-trainer: no verb \"%s\".\n%s", argc > 1 ? argv[1] : "", kUsage);

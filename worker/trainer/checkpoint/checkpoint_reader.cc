@@ -160,17 +160,26 @@ absl::StatusOr<TrainingState> LoadCheckpoint(const std::string& folder, const st
   return state;
 }
 
-absl::Status LoadCheckpointValues(const std::string& folder,
-                                  const std::vector<TrainableParameter>& parameters) {
+absl::StatusOr<PartState> LoadCheckpointValues(const std::string& folder,
+                                               const std::vector<TrainableParameter>& parameters,
+                                               CheckpointValues which) {
   ASSIGN_OR_RETURN(const CheckpointManifest manifest, ReadManifest(folder));
   ASSIGN_OR_RETURN(OpenCheckpoint open, OpenParts(folder, manifest));
-  RETURN_IF_ERROR(JoinStates(folder, open, manifest, /*rank=*/0).status());
+  ASSIGN_OR_RETURN(PartState state, JoinStates(folder, open, manifest, /*rank=*/0));
+  const bool best = which == CheckpointValues::kBest;
+  const auto name_of = best ? BestValueName : ValueName;
   std::erase_if(open.tensors,
-                [](const auto& tensor) { return !absl::StartsWith(tensor.first, ValueName("")); });
+                [&](const auto& tensor) { return !absl::StartsWith(tensor.first, name_of("")); });
+  if (best && open.tensors.empty()) {
+    return Illegal(folder,
+                   "it has no weights of a best evaluation; a job with evaluation.result: best "
+                   "keeps them, once it was evaluated on held-out samples");
+  }
   std::vector<Place> places;
   for (const TrainableParameter& parameter : parameters)
-    places.push_back({ValueName(parameter.name), parameter.value});
-  return Fill(folder, places, open.tensors);
+    places.push_back({name_of(parameter.name), parameter.value});
+  RETURN_IF_ERROR(Fill(folder, places, open.tensors));
+  return state;
 }
 
 }  // namespace dropbp::trainer

@@ -23,9 +23,14 @@ absl::StatusOr<TrainingState> LoadCheckpoint(const std::string& folder, const st
                                              const std::vector<TrainableParameter>& parameters,
                                              AdamW& optimizer);
 
-// Reads the parameters alone, from a checkpoint of whatever job trains the same ones. Checked and
-// refused as above, but for the identity.
-absl::Status LoadCheckpointValues(const std::string& folder,
-                                  const std::vector<TrainableParameter>& parameters);
+// Of its own step, or of the best evaluation before it.
+enum class CheckpointValues { kOwn, kBest };
+
+// Reads the parameters alone, from a checkpoint of whatever job trains the same ones; returns what
+// it says beside them. Checked and refused as above, but for the identity; INVALID_ARGUMENT too
+// where it has no values of a best evaluation.
+absl::StatusOr<PartState> LoadCheckpointValues(const std::string& folder,
+                                               const std::vector<TrainableParameter>& parameters,
+                                               CheckpointValues which = CheckpointValues::kOwn);
 
 }  // namespace dropbp::trainer

@@ -143,4 +143,10 @@ absl::Status CopyModelFiles(const std::string& from_dir, const std::string& to_d
   return absl::OkStatus();
 }
 
+absl::Status WriteResult(const std::string& dir, const Decoder& decoder, const JobSpec& spec,
+                         const std::string& base_model_dir) {
+  if (spec.method == "full") return WriteModel(dir, decoder, base_model_dir);
+  return WriteAdapter(dir, decoder, AdapterOf(spec), spec.model);
+}
+
 }  // namespace dropbp::trainer

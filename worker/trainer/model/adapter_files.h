@@ -31,6 +31,10 @@ absl::Status LoadModelWeights(const std::string& dir, Decoder& decoder);
 absl::Status WriteModel(const std::string& dir, const Decoder& decoder,
                         const std::string& base_model_dir);
 
+// What a job leaves behind: WriteModel for method full, else WriteAdapter.
+absl::Status WriteResult(const std::string& dir, const Decoder& decoder, const JobSpec& spec,
+                         const std::string& base_model_dir);
+
 // Copies what transformers needs beside the weights, config.json last.
 absl::Status CopyModelFiles(const std::string& from_dir, const std::string& to_dir);
 

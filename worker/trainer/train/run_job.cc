@@ -35,7 +35,7 @@ absl::Status LoadBeginning(const Assignment& assignment, Decoder& model) {
   const std::string& folder = assignment.init_dir;
   const std::optional<InitFrom> from = ParseInitFrom(assignment.spec.init_from);
   if (from && !from->checkpoint.empty()) {
-    RETURN_IF_ERROR(LoadCheckpointValues(folder, model.trainable()));
+    RETURN_IF_ERROR(LoadCheckpointValues(folder, model.trainable()).status());
     LogLine(absl::StrFormat("begins from the checkpoint of job %s after %s steps", from->job_id,
                             from->checkpoint));
     return absl::OkStatus();
@@ -82,15 +82,11 @@ absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& dir) {
 
 // Writes what was trained; the names of the files. Only rank 0 has any: all ranks hold the same
 // weights.
-absl::StatusOr<std::vector<std::string>> WriteResult(const Assignment& assignment,
-                                                     const Decoder& model) {
+absl::StatusOr<std::vector<std::string>> WriteFiles(const Assignment& assignment,
+                                                    const Decoder& model) {
   if (assignment.rank != 0) return std::vector<std::string>();
-  const std::string& dir = assignment.output_dir;
-  RETURN_IF_ERROR(
-      assignment.spec.method == "full"
-          ? WriteModel(dir, model, assignment.model_dir)
-          : WriteAdapter(dir, model, AdapterOf(assignment.spec), assignment.spec.model));
-  return ListFiles(dir);
+  RETURN_IF_ERROR(WriteResult(assignment.output_dir, model, assignment.spec, assignment.model_dir));
+  return ListFiles(assignment.output_dir);
 }
 
 // Rank 0 alone answers prompts.
@@ -124,7 +120,7 @@ absl::Status RunJobOrThrow(CoordinatorLink& link) {
       const std::unique_ptr<Trainer> trainer,
       Trainer::Make(&link, model.get(), data.training, group.get(), std::move(evaluation_set)));
   RETURN_IF_ERROR(trainer->Run());
-  ASSIGN_OR_RETURN(const std::vector<std::string> files, WriteResult(assignment, *model));
+  ASSIGN_OR_RETURN(const std::vector<std::string> files, WriteFiles(assignment, *model));
   // Nobody leaves while a peer may still be reading from it.
   if (group != nullptr) RETURN_IF_ERROR(group->Barrier());
   return link.ReportFinished(trainer->next_step(), files, trainer->early_stop());

@@ -240,7 +240,7 @@ TEST_F(RefusalTest, TheValuesAloneServeAnotherJob) {
   ASSERT_TRUE(LoadCheckpointValues(checkpoint_, model->trainable()).ok());
   EXPECT_EQ(WeightHash(*model), trained_[0].weight_hashes[2]) << "after 3 steps";
   std::ofstream(PartPath(0), std::ios::app) << "more";
-  EXPECT_TRUE(absl::IsDataLoss(LoadCheckpointValues(checkpoint_, model->trainable())));
+  EXPECT_TRUE(absl::IsDataLoss(LoadCheckpointValues(checkpoint_, model->trainable()).status()));
 }
 
 TEST_F(RefusalTest, TheValuesOfAnotherMethodAreRefusedAsAWhole) {
@@ -249,7 +249,7 @@ TEST_F(RefusalTest, TheValuesOfAnotherMethodAreRefusedAsAWhole) {
     other.method = method;
     const std::unique_ptr<Decoder> model = TinyModel(other);
     const uint64_t before = WeightHash(*model);
-    const absl::Status status = LoadCheckpointValues(checkpoint_, model->trainable());
+    const absl::Status status = LoadCheckpointValues(checkpoint_, model->trainable()).status();
     EXPECT_TRUE(absl::IsInvalidArgument(status)) << method << ": " << status;
     EXPECT_EQ(WeightHash(*model), before);
   }
