@@ -1,11 +1,14 @@
 #include <algorithm>
 #include <iterator>
+#include <map>
 
 #include "client/commands/command.h"
 #include "client/commands/commands.h"
 #include "client/job_view.h"
 #include "client/json.h"
 #include "client/progress.h"
+#include "core/job/job_file.h"
+#include "proto/support/job_spec_proto.h"
 
 namespace dropbp::client {
 namespace {
@@ -25,10 +28,24 @@ absl::StatusOr<std::vector<std::string>> LastLines(JobClient& client, const v1::
   return lines;
 }
 
-absl::StatusOr<ExitCode> Get(Session& session, const JobOptions& options) {
+struct GetOptions : JobOptions {
+  bool job_file = false;
+};
+
+// What was asked for, as a job file; the data by its SHA-256, which comments name.
+void PrintJobFile(const v1::Job& job, const Sink& sink) {
+  sink.stream << "# Job " << job.job_id() << ", without what has its default.\n";
+  const std::map<std::string, std::string> names(job.file_names().begin(), job.file_names().end());
+  for (const auto& [sha256, name] : names) sink.stream << "# " << sha256 << " is " << name << ".\n";
+  sink.stream << FormatJobFile(JobSpecFromProto(job.spec()));
+}
+
+absl::StatusOr<ExitCode> Get(Session& session, const GetOptions& options) {
   ASSIGN_OR_RETURN(auto client, session.Connect());
   ASSIGN_OR_RETURN(const v1::Job job, client->GetJob(options.job_id));
-  if (session.json()) {
+  if (options.job_file) {
+    PrintJobFile(job, session.out());
+  } else if (session.json()) {
     PrintJson(job, session.out());
   } else {
     ASSIGN_OR_RETURN(const std::vector<std::string> last_lines, LastLines(*client, job));
@@ -40,13 +57,16 @@ absl::StatusOr<ExitCode> Get(Session& session, const JobOptions& options) {
 }  // namespace
 
 void AddGet(CLI::App& app, Session& session) {
-  std::shared_ptr<JobOptions> options;
+  std::shared_ptr<GetOptions> options;
   CLI::App* command =
-      AddCommand<JobOptions>(app, session, "get", "Show one job: state and why, progress, results",
+      AddCommand<GetOptions>(app, session, "get", "Show one job: state and why, progress, results",
                              "  dropbp get quiet-maple-3f2a\n"
-                             "  dropbp get quiet-maple-3f2a --output json\n",
+                             "  dropbp get quiet-maple-3f2a --output json\n"
+                             "  dropbp get quiet-maple-3f2a --job-file > again.yaml\n",
                              Get, options);
   AddJobArgument(command, options->job_id);
+  command->add_flag("--job-file", options->job_file,
+                    "Print what the job was asked to do, as a job file that submit takes");
 }
 
 }  // namespace dropbp::client

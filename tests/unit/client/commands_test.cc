@@ -103,6 +103,17 @@ TEST_F(CommandsTest, GetShowsTheJobForPeopleAndForPrograms) {
   EXPECT_THAT(json.out, HasSubstr("\"job_id\": \"job\"")) << "proto field names";
 }
 
+TEST_F(CommandsTest, TheJobFileOfAJobMakesTheSameJobAgain) {
+  const std::string id = SubmitFile("--set training.learning_rate=0.00037");
+  const CommandResult printed = Dropbp(absl::StrCat("get ", id, " --job-file"));
+  EXPECT_THAT(printed.out, HasSubstr("data.jsonl.\n")) << "the file's name is told";
+  const std::string again = (folder() / "again.yaml").string();
+  ASSERT_TRUE(WriteFileAtomically(again, printed.out).ok());
+  const CommandResult second = Dropbp(absl::StrCat("submit --name second -f ", again));
+  ASSERT_EQ(second.code, ExitCode::kOk) << second.err;
+  EXPECT_EQ(Get("second").spec().SerializeAsString(), Get(id).spec().SerializeAsString());
+}
+
 TEST_F(CommandsTest, GetAndWatchShowOnceWhatADeadTrainerWroteLast) {
   SubmitAndRun("job", agent_);
   for (int attempt = 1; attempt <= 3; ++attempt) {
