@@ -77,7 +77,8 @@ void AddDataset(std::vector<JobField>& fields) {
        Range("dataset.max_length", WHOLE(dataset.max_length), 8, 1048576,
              "Longest sample in tokens; also the sequence length of the cost model."),
        Choice("dataset.loss_on", TEXT(dataset.loss_on), {"all_turns", "last_turn", "all_tokens"},
-              "What is supervised: every assistant turn, the last one, or everything."),
+              "What is supervised: every answer, the last one, or everything; in each case less "
+              "what the data marks."),
        Choice("dataset.duplicates", TEXT(dataset.duplicates), {"keep", "remove"},
               "What happens to a sample with the same tokens and the same loss as an earlier one."),
        Choice("dataset.overlength", TEXT(dataset.overlength), {"truncate", "drop", "refuse"},

@@ -112,8 +112,8 @@ void CheckNames(const JobSpec& spec, std::vector<FieldViolation>& out) {
 
 // What a record's fields are called where they have their usual names.
 constexpr std::string_view kDataFields[] = {
-    "messages", "conversations", "system", "tools",  "role",   "content",    "from",
-    "value",    "instruction",   "input",  "output", "prompt", "completion", "text"};
+    "messages", "conversations", "system",      "tools", "role",   "content", "from",       "value",
+    "weight",   "train",         "instruction", "input", "output", "prompt",  "completion", "text"};
 
 void CheckDataFields(const JobSpec& spec, std::vector<FieldViolation>& out) {
   for (const auto& [key, name] : spec.dataset.fields) {

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,8 @@ struct Message {
   // All that the template sees of the message, in its order, among it role and content. Empty: just
   // these two.
   jinja::Entries fields = {};
+  // Whether the data says that the message carries loss, or that it does not.
+  std::optional<bool> train = std::nullopt;
 };
 
 // A rendered dialogue and the byte ranges inside {% generation %} blocks.

@@ -53,7 +53,8 @@ struct TokenizedDataset {
 // most 20, then a count) as "<path>:<line>: ...", with Parquet "<path>: row <row>: ..."; a file
 // with no supervised token at all is INVALID_ARGUMENT that shows the first line's rendering.
 // Prompt/completion and Alpaca records are rendered through the model's chat template as one user
-// turn and one assistant turn where the model has a template, else as prompt + completion + eos;
+// turn and one assistant turn where the model has a template, else as prompt + completion + eos,
+// with a system message in front of either;
 // texts as text + eos. A file that is named by spec.artifact is tokenised once, see Note [Token
 // cache].
 absl::StatusOr<TokenizedDataset> LoadDataset(const std::string& path, const DatasetSpec& spec,
@@ -62,7 +63,7 @@ absl::StatusOr<TokenizedDataset> LoadDataset(const std::string& path, const Data
 // A record for evaluation: what the model is given and what it should answer.
 struct PromptAndAnswer {
   std::string prompt;  // rendered text, generation prompt included
-  std::string answer;  // content of the last assistant turn
+  std::string answer;  // content of the last answer, see Record::IsAnswer
 };
 absl::StatusOr<std::vector<PromptAndAnswer>> LoadPrompts(const std::string& path,
                                                          const DatasetSpec& spec,

@@ -1,5 +1,7 @@
 #include "worker/data/record.h"
 
+#include <algorithm>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -14,9 +16,6 @@ namespace {
 using hf::DescribeJson;
 using nlohmann::ordered_json;
 
-constexpr size_t kMaxMessages = 4096;
-constexpr size_t kMaxRoleBytes = 64;
-
 constexpr std::pair<RecordFormat, const char*> kFormats[] = {
     {RecordFormat::kMessages, "messages"},
     {RecordFormat::kConversations, "conversations"},
@@ -24,29 +23,10 @@ constexpr std::pair<RecordFormat, const char*> kFormats[] = {
     {RecordFormat::kPromptCompletion, "prompt_completion"},
     {RecordFormat::kText, "text"}};
 
-// Who speaks in ShareGPT's conversations, and the role that templates know him by.
-constexpr std::pair<std::string_view, const char*> kSpeakers[] = {
-    {"human", "user"},          {"user", "user"},         {"gpt", "assistant"},
-    {"assistant", "assistant"}, {"chatgpt", "assistant"}, {"model", "assistant"},
-    {"bot", "assistant"},       {"system", "system"},     {"tool", "tool"},
-    {"observation", "tool"}};
-
 absl::Status CheckObject(const ordered_json& record) {
   if (record.is_object()) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("found ", DescribeJson(record), ", legal is an object"));
-}
-
-const ordered_json* Find(const ordered_json& object, const std::string& key) {
-  const auto value = object.find(key);
-  return value == object.end() || value->is_null() ? nullptr : &*value;
-}
-
-absl::StatusOr<std::string> CheckRole(std::string role, const std::string& where) {
-  if (!role.empty() && role.size() <= kMaxRoleBytes) return role;
-  return absl::InvalidArgumentError(absl::StrCat(where, "role is ", hf::QuoteForError(role),
-                                                 ", legal is a text of 1 to ", kMaxRoleBytes,
-                                                 " bytes"));
 }
 
 Message PlainMessage(const char* role, std::string content) {
@@ -89,11 +69,21 @@ const char* RecordFormatName(RecordFormat format) {
   return "";
 }
 
+bool Record::IsAnswer(size_t message) const {
+  return messages[message].role == "assistant" && message >= prompt_messages &&
+         messages[message].train.value_or(true);
+}
+
 int64_t Record::LastAnswer() const {
-  for (int64_t i = static_cast<int64_t>(messages.size()) - 1; i >= 0; --i) {
-    if (messages[static_cast<size_t>(i)].role == "assistant") return i;
+  for (size_t i = messages.size(); i-- > 0;) {
+    if (IsAnswer(i)) return static_cast<int64_t>(i);
   }
   return -1;
+}
+
+bool Record::NeedsTemplate() const {
+  return format == RecordFormat::kMessages || format == RecordFormat::kConversations ||
+         prompt_messages > 0;
 }
 
 absl::StatusOr<RecordParser> RecordParser::For(const std::string& format, Names names,
@@ -104,7 +94,7 @@ absl::StatusOr<RecordParser> RecordParser::For(const std::string& format, Names 
     return parser;
   }
   RETURN_IF_ERROR(CheckObject(first));
-  const auto has = [&](const char* key) { return first.contains(parser.Name(key)); };
+  const auto has = [&](const char* key) { return first.contains(parser.names_.Of(key)); };
   if (has("messages")) {
     parser.format_ = RecordFormat::kMessages;
   } else if (has("conversations")) {
@@ -122,147 +112,106 @@ absl::StatusOr<RecordParser> RecordParser::For(const std::string& format, Names 
 }
 
 std::vector<std::string> RecordParser::Keys(const Names& names) {
-  const RecordParser parser(RecordFormat::kMessages, names);
+  const FieldNames fields(names);
   std::vector<std::string> keys;
   for (const char* key : {"messages", "tools", "conversations", "system", "instruction", "input",
-                          "output", "prompt", "completion", "text"})
-    keys.push_back(parser.Name(key));
+                          "history", "output", "prompt", "completion", "text"})
+    keys.push_back(fields.Of(key));
   return keys;
-}
-
-std::string RecordParser::Name(const std::string& key) const {
-  const auto name = names_.find(key);
-  return name == names_.end() ? key : name->second;
-}
-
-// Text under a key that must be there.
-absl::StatusOr<std::string> RecordParser::NeededText(const ordered_json& object,
-                                                     const std::string& where,
-                                                     const char* key) const {
-  const std::string name = Name(key);
-  const auto value = object.find(name);
-  if (value == object.end())
-    return absl::InvalidArgumentError(absl::StrCat(where, name, " is missing"));
-  if (!value->is_string()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(where, name, " is ", DescribeJson(*value), ", legal is text"));
-  }
-  return value->get<std::string>();
-}
-
-// The list of messages or turns.
-absl::StatusOr<const ordered_json*> RecordParser::Turns(const ordered_json& record, const char* key,
-                                                        const char* legal) const {
-  const std::string name = Name(key);
-  const auto list = record.find(name);
-  if (list == record.end()) return absl::InvalidArgumentError(absl::StrCat(name, " is missing"));
-  if (!list->is_array() || list->empty() || list->size() > kMaxMessages) {
-    return absl::InvalidArgumentError(absl::StrCat(name, " is ", DescribeJson(*list),
-                                                   ", legal is a list of 1 to ", kMaxMessages,
-                                                   " messages"));
-  }
-  for (size_t i = 0; i < list->size(); ++i) {
-    if (!(*list)[i].is_object()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(name, "[", i, "].found ", DescribeJson((*list)[i]), ", legal is ", legal));
-    }
-  }
-  return &*list;
-}
-
-absl::StatusOr<Message> RecordParser::ReadMessage(const ordered_json& object,
-                                                  const std::string& where) const {
-  Message message;
-  ASSIGN_OR_RETURN(message.role, NeededText(object, where, "role"));
-  ASSIGN_OR_RETURN(message.role, CheckRole(std::move(message.role), where));
-  // An assistant that calls a tool need not say anything.
-  const auto content = object.find(Name("content"));
-  const bool says_nothing =
-      (content == object.end() || content->is_null()) && Find(object, "tool_calls") != nullptr;
-  if (!says_nothing) {
-    ASSIGN_OR_RETURN(message.content, NeededText(object, where, "content"));
-  }
-  for (const auto& [key, value] : object.items()) {
-    auto field = jinja::FromJson(value);
-    if (!field.ok()) return Annotate(field.status(), where + key);
-    const bool is_role = key == Name("role");
-    const bool is_content = key == Name("content");
-    message.fields.emplace_back(is_role ? "role" : is_content ? "content" : key, *std::move(field));
-  }
-  return message;
-}
-
-// A turn of ShareGPT.
-absl::StatusOr<Message> RecordParser::ReadTurn(const ordered_json& object,
-                                               const std::string& where) const {
-  ASSIGN_OR_RETURN(const std::string from, NeededText(object, where, "from"));
-  ASSIGN_OR_RETURN(std::string value, NeededText(object, where, "value"));
-  for (const auto& [speaker, role] : kSpeakers) {
-    if (from == speaker) return PlainMessage(role, std::move(value));
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat(where, Name("from"), " is ", hf::QuoteForError(from),
-                   ", legal are human, gpt, system, tool, user and assistant"));
-}
-
-absl::Status RecordParser::ReadMessages(const ordered_json& object, Record& record) const {
-  ASSIGN_OR_RETURN(const ordered_json* list,
-                   Turns(object, "messages", "{\"role\": text, \"content\": text}"));
-  for (size_t i = 0; i < list->size(); ++i) {
-    const std::string where = absl::StrCat(Name("messages"), "[", i, "].");
-    ASSIGN_OR_RETURN(Message message, ReadMessage((*list)[i], where));
-    record.messages.push_back(std::move(message));
-  }
-  const ordered_json* tools = Find(object, Name("tools"));
-  if (tools == nullptr || tools->empty()) return absl::OkStatus();
-  if (!tools->is_array()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(Name("tools"), " is ", DescribeJson(*tools), ", legal is a list of objects"));
-  }
-  auto value = jinja::FromJson(*tools);
-  if (!value.ok()) return Annotate(value.status(), Name("tools"));
-  record.tools = *std::move(value);
-  return absl::OkStatus();
-}
-
-absl::Status RecordParser::ReadConversations(const ordered_json& object, Record& record) const {
-  ASSIGN_OR_RETURN(const ordered_json* list,
-                   Turns(object, "conversations", "{\"from\": text, \"value\": text}"));
-  if (Find(object, Name("system")) != nullptr) {
-    ASSIGN_OR_RETURN(std::string system, NeededText(object, "", "system"));
-    if (!system.empty()) record.messages.push_back(PlainMessage("system", std::move(system)));
-  }
-  if (const ordered_json* tools = Find(object, Name("tools"));
-      tools != nullptr && !tools->empty() && *tools != "" && *tools != "[]") {
-    return absl::InvalidArgumentError(
-        absl::StrCat(Name("tools"), " is not supported in conversations; write messages"));
-  }
-  for (size_t i = 0; i < list->size(); ++i) {
-    const std::string where = absl::StrCat(Name("conversations"), "[", i, "].");
-    ASSIGN_OR_RETURN(Message message, ReadTurn((*list)[i], where));
-    record.messages.push_back(std::move(message));
-  }
-  return absl::OkStatus();
 }
 
 // "input" is optional and often empty.
 absl::Status RecordParser::ReadAlpaca(const ordered_json& object, Record& record) const {
-  ASSIGN_OR_RETURN(std::string prompt, NeededText(object, "", "instruction"));
-  ASSIGN_OR_RETURN(std::string answer, NeededText(object, "", "output"));
-  if (Find(object, Name("input")) != nullptr) {
-    ASSIGN_OR_RETURN(const std::string input, NeededText(object, "", "input"));
-    if (!input.empty()) absl::StrAppend(&prompt, "\n\n", input);
+  ASSIGN_OR_RETURN(std::string prompt, names_.NeededText(object, "", "instruction"));
+  ASSIGN_OR_RETURN(std::string answer, names_.NeededText(object, "", "output"));
+  ASSIGN_OR_RETURN(const std::string input, names_.OptionalText(object, "input"));
+  if (!input.empty()) absl::StrAppend(&prompt, "\n\n", input);
+  // LLaMA-Factory's earlier turns.
+  const ordered_json* history = names_.Find(object, "history");
+  if (history != nullptr && history->is_array() && !history->empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("history is ", DescribeJson(*history),
+                     ", which is not supported beside instruction; write the record as messages"));
   }
   record.messages = {PlainMessage("user", std::move(prompt)),
                      PlainMessage("assistant", std::move(answer))};
   return absl::OkStatus();
 }
 
+// Texts, or lists of messages as TRL has them.
 absl::Status RecordParser::ReadPromptCompletion(const ordered_json& object, Record& record) const {
-  ASSIGN_OR_RETURN(std::string prompt, NeededText(object, "", "prompt"));
-  ASSIGN_OR_RETURN(std::string completion, NeededText(object, "", "completion"));
-  record.messages = {PlainMessage("user", std::move(prompt)),
-                     PlainMessage("assistant", std::move(completion))};
+  const ordered_json* prompt_list = names_.Find(object, "prompt");
+  if (prompt_list == nullptr || !prompt_list->is_array()) {
+    ASSIGN_OR_RETURN(std::string prompt, names_.NeededText(object, "", "prompt"));
+    ASSIGN_OR_RETURN(std::string completion, names_.NeededText(object, "", "completion"));
+    record.messages = {PlainMessage("user", std::move(prompt)),
+                       PlainMessage("assistant", std::move(completion))};
+    return absl::OkStatus();
+  }
+  const MessageReader reader(names_);
+  ASSIGN_OR_RETURN(record.messages, reader.Read(object, "prompt", MessageReader::Names::kRoles));
+  record.prompt_messages = record.messages.size();
+  ASSIGN_OR_RETURN(std::vector<Message> completion,
+                   reader.Read(object, "completion", MessageReader::Names::kRoles));
+  std::move(completion.begin(), completion.end(), std::back_inserter(record.messages));
+  return absl::OkStatus();
+}
+
+// A system message beside the dialogue comes first.
+absl::Status RecordParser::ReadSystem(const ordered_json& object, Record& record) const {
+  ASSIGN_OR_RETURN(std::string system, names_.OptionalText(object, "system"));
+  if (system.empty()) return absl::OkStatus();
+  const Message& first = record.messages.front();
+  if (first.role == "system") {
+    if (first.content == system) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat(names_.Of("system"), " is ", hf::QuoteForError(system),
+                     ", and the dialogue begins with another system message, ",
+                     hf::QuoteForError(first.content), "; legal is one of them"));
+  }
+  record.messages.insert(record.messages.begin(), PlainMessage("system", std::move(system)));
+  if (record.prompt_messages > 0) ++record.prompt_messages;
+  return absl::OkStatus();
+}
+
+absl::Status RecordParser::ReadTools(const ordered_json& object, Record& record) const {
+  const ordered_json* tools = names_.Find(object, "tools");
+  if (tools == nullptr || tools->empty() || *tools == "" || *tools == "[]") return absl::OkStatus();
+  const std::string name = names_.Of("tools");
+  if (format_ == RecordFormat::kConversations) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, " is not supported in conversations; write messages"));
+  }
+  if (!tools->is_array()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, " is ", DescribeJson(*tools), ", legal is a list of objects"));
+  }
+  auto value = jinja::FromJson(*tools);
+  if (!value.ok()) return Annotate(value.status(), name);
+  record.tools = *std::move(value);
+  return absl::OkStatus();
+}
+
+absl::Status RecordParser::ReadDialogue(const ordered_json& object, const char* key,
+                                        MessageReader::Names names, Record& record) const {
+  ASSIGN_OR_RETURN(record.messages, MessageReader(names_).Read(object, key, names));
+  return absl::OkStatus();
+}
+
+absl::Status RecordParser::ReadFormat(const ordered_json& object, Record& record) const {
+  switch (format_) {
+    case RecordFormat::kMessages:
+      return ReadDialogue(object, "messages", MessageReader::Names::kRoles, record);
+    case RecordFormat::kConversations:
+      return ReadDialogue(object, "conversations", MessageReader::Names::kSpeakers, record);
+    case RecordFormat::kAlpaca:
+      return ReadAlpaca(object, record);
+    case RecordFormat::kPromptCompletion:
+      return ReadPromptCompletion(object, record);
+    case RecordFormat::kText:
+      break;
+  }
+  ASSIGN_OR_RETURN(record.text, names_.NeededText(object, "", "text"));
   return absl::OkStatus();
 }
 
@@ -270,23 +219,10 @@ absl::StatusOr<Record> RecordParser::Parse(const ordered_json& object) const {
   RETURN_IF_ERROR(CheckObject(object));
   Record record;
   record.format = format_;
-  switch (format_) {
-    case RecordFormat::kMessages:
-      RETURN_IF_ERROR(ReadMessages(object, record));
-      break;
-    case RecordFormat::kConversations:
-      RETURN_IF_ERROR(ReadConversations(object, record));
-      break;
-    case RecordFormat::kAlpaca:
-      RETURN_IF_ERROR(ReadAlpaca(object, record));
-      break;
-    case RecordFormat::kPromptCompletion:
-      RETURN_IF_ERROR(ReadPromptCompletion(object, record));
-      break;
-    case RecordFormat::kText:
-      ASSIGN_OR_RETURN(record.text, NeededText(object, "", "text"));
-      break;
-  }
+  RETURN_IF_ERROR(ReadFormat(object, record));
+  if (format_ == RecordFormat::kText) return record;
+  RETURN_IF_ERROR(ReadSystem(object, record));
+  RETURN_IF_ERROR(ReadTools(object, record));
   return record;
 }
 

@@ -1,14 +1,14 @@
 // One record of a data file as a dialogue or a text.
 #pragma once
 
-#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "core/base/status.h"
 #include "worker/data/chat_template.h"
+#include "worker/data/field_names.h"
+#include "worker/data/message_reader.h"
 
 namespace dropbp::data {
 
@@ -17,25 +17,31 @@ enum class RecordFormat { kMessages, kConversations, kAlpaca, kPromptCompletion,
 // The name that a job gives a format: messages, conversations, alpaca, prompt_completion, text.
 const char* RecordFormatName(RecordFormat format);
 
-// A record of any format. Alpaca and prompt/completion are a user turn and an assistant turn; a
-// text is neither.
+// A record of any format. Alpaca and prompt/completion are a user turn and an assistant turn, the
+// latter lists of messages too; a text is no dialogue.
 struct Record {
   RecordFormat format = RecordFormat::kMessages;
   std::vector<Message> messages;
+  size_t prompt_messages = 0;  // of a prompt that is a list of messages: none of them is an answer
   jinja::Value tools = jinja::None{};  // what the template gets as `tools`
   std::string text;                    // with format text
 
-  // Index of the last assistant message; -1 if there is none.
+  // Whether loss may lie on a message: an assistant's behind the prompt, unless the data says that
+  // it carries none.
+  bool IsAnswer(size_t message) const;
+  // Index of the last answer; -1 if there is none.
   int64_t LastAnswer() const;
+  // Whether the record is made of messages, so that only a chat template can write it as a text.
+  bool NeedsTemplate() const;
 };
 
 // Reads records of one format.
 class RecordParser {
  public:
   // `names`: under which key a file has what is called messages, conversations, system, tools,
-  // role, content, from, value, instruction, input, output, prompt, completion or text; the same
-  // name where there is none.
-  using Names = std::map<std::string, std::string>;
+  // role, content, from, value, weight, train, instruction, input, output, prompt, completion or
+  // text; the same name where there is none.
+  using Names = FieldNames::Names;
 
   // For the format with this name or, with "auto", the format whose keys `first` has: "messages";
   // "conversations"; "instruction" and "output"; "prompt" and "completion"; "text".
@@ -54,22 +60,16 @@ class RecordParser {
  private:
   RecordParser(RecordFormat format, Names names) : format_(format), names_(std::move(names)) {}
 
-  std::string Name(const std::string& key) const;
-  absl::StatusOr<std::string> NeededText(const nlohmann::ordered_json& object,
-                                         const std::string& where, const char* key) const;
-  absl::StatusOr<const nlohmann::ordered_json*> Turns(const nlohmann::ordered_json& record,
-                                                      const char* key, const char* legal) const;
-  absl::StatusOr<Message> ReadMessage(const nlohmann::ordered_json& message,
-                                      const std::string& where) const;
-  absl::StatusOr<Message> ReadTurn(const nlohmann::ordered_json& turn,
-                                   const std::string& where) const;
-  absl::Status ReadMessages(const nlohmann::ordered_json& object, Record& record) const;
-  absl::Status ReadConversations(const nlohmann::ordered_json& object, Record& record) const;
+  absl::Status ReadFormat(const nlohmann::ordered_json& object, Record& record) const;
+  absl::Status ReadDialogue(const nlohmann::ordered_json& object, const char* key,
+                            MessageReader::Names names, Record& record) const;
   absl::Status ReadAlpaca(const nlohmann::ordered_json& object, Record& record) const;
   absl::Status ReadPromptCompletion(const nlohmann::ordered_json& object, Record& record) const;
+  absl::Status ReadSystem(const nlohmann::ordered_json& object, Record& record) const;
+  absl::Status ReadTools(const nlohmann::ordered_json& object, Record& record) const;
 
   RecordFormat format_;
-  Names names_;
+  FieldNames names_;
 };
 
 }  // namespace dropbp::data

@@ -14,7 +14,9 @@
 namespace dropbp::data {
 namespace {
 
-constexpr std::string_view kMagic = "dropbp tokens 1\n";
+// The number counts up when the same file and settings come to mean other samples; what was made
+// before then is not found, since the key has it too.
+constexpr std::string_view kMagic = "dropbp tokens 2\n";
 constexpr size_t kDigestBytes = 64;
 constexpr int64_t kMaxCacheBytes = int64_t{64} << 30;
 constexpr const char* kModelFiles[] = {

@@ -309,6 +309,8 @@ TEST(ValidateJobSpecTest, KnowsTheFieldsOfData) {
   EXPECT_THAT(ValidateJobSpec(spec),
               ElementsAre(Breaks("dataset.fields", "key \"answer\", legal is messages"),
                           Breaks("dataset.fields.completion", "a name of 1 to 128 bytes")));
+  spec.dataset.fields = {{"system", "persona"}, {"train", "training"}, {"weight", "w"}};
+  EXPECT_THAT(ValidateJobSpec(spec), IsEmpty());
 }
 
 TEST(ValidateJobSpecTest, BoundsLabels) {

@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/files.h"
-#include "tests/unit/worker/data/tiny_model.h"
+#include "tests/unit/worker/data/dataset_fixture.h"
 
 namespace dropbp::data {
 namespace {
@@ -16,48 +16,6 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
-
-// A folder that is a model and holds the data too.
-class DatasetTest : public testing::Test {
- protected:
-  void SetUp() override { WriteTinyModel(folder_); }
-
-  absl::StatusOr<TokenizedDataset> Load(std::string_view data) {
-    return LoadDataset(folder_.Write("data.jsonl", data), spec_, folder_.path());
-  }
-
-  TokenizedDataset MustLoad(std::string_view data) {
-    auto dataset = Load(data);
-    EXPECT_TRUE(dataset.ok()) << dataset.status();
-    return dataset.ok() ? *std::move(dataset) : TokenizedDataset{};
-  }
-
-  std::string ErrorOf(std::string_view data) {
-    const auto dataset = Load(data);
-    EXPECT_FALSE(dataset.ok());
-    return std::string(dataset.status().message());
-  }
-
-  // The text of a sample with what carries loss in brackets.
-  std::string Marked(const Sample& sample) {
-    const auto tokenizer = *Tokenizer::Load(folder_.path());
-    std::string text;
-    bool inside = false;
-    for (size_t i = 0; i < sample.ids.size(); ++i) {
-      if (sample.supervised[i] != inside) text += inside ? "]" : "[";
-      inside = sample.supervised[i];
-      text += tokenizer->Decode({sample.ids[i]}, false);
-    }
-    return inside ? text + "]" : text;
-  }
-
-  TemporaryFolder folder_;
-  DatasetSpec spec_;
-};
-
-constexpr char kDialogue[] =
-    R"({"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"},)"
-    R"({"role":"user","content":"c"},{"role":"assistant","content":"d"}]})";
 
 TEST_F(DatasetTest, PutsLossOnEveryAnswerAndItsEnd) {
   const TokenizedDataset dataset = MustLoad(kDialogue);
@@ -125,6 +83,26 @@ TEST_F(DatasetTest, WritesPromptCompletionAndEndWithoutATemplate) {
   EXPECT_EQ(Marked(MustLoad(R"({"instruction":"add","output":"3"})").samples[0]), "add\n\n[3</s>]");
   EXPECT_THAT(ErrorOf(kDialogue),
               HasSubstr("messages need a chat template, and the model has none"));
+  EXPECT_THAT(ErrorOf(R"({"prompt":[{"role":"user","content":"a"}],)"
+                      R"("completion":[{"role":"assistant","content":"b"}]})"),
+              HasSubstr("lists of messages need a chat template, and the model has none"));
+  EXPECT_THAT(ErrorOf(R"({"prompt":"a","completion":"b","tools":[{"name":"f"}]})"),
+              HasSubstr("tools need a chat template, and the model has none"));
+}
+
+TEST_F(DatasetTest, WritesASystemMessageAndABlankLineFirstWithoutATemplate) {
+  WriteTinyModel(folder_, "");
+  EXPECT_EQ(Marked(MustLoad(R"({"system":"s","prompt":"2+2=","completion":"4"})").samples[0]),
+            "s\n\n2+2=[4</s>]");
+  EXPECT_EQ(
+      Marked(MustLoad(R"({"system":"s","instruction":"i","input":"x","output":"3"})").samples[0]),
+      "s\n\ni\n\nx\n\n[3</s>]");
+  const std::string path =
+      folder_.Write("data.jsonl", R"({"system":"s","prompt":"2+2=","completion":"4"})");
+  const auto prompts = LoadPrompts(path, spec_, folder_.path());
+  ASSERT_TRUE(prompts.ok()) << prompts.status();
+  EXPECT_EQ((*prompts)[0].prompt, "s\n\n2+2=");
+  EXPECT_EQ((*prompts)[0].answer, "4");
 }
 
 TEST_F(DatasetTest, ReadsConversationsByTheRolesOfTheirSpeakers) {
@@ -248,6 +226,21 @@ TEST_F(CachedDatasetTest, IsTokenisedAgainIfAnyByteOfTheCacheIsWrong) {
     EXPECT_FALSE(LoadCached().ok()) << "byte " << i;
   }
   cache_.Write(name, whole.substr(0, whole.size() / 2));
+  EXPECT_FALSE(LoadCached().ok());
+}
+
+TEST_F(CachedDatasetTest, IsTokenisedAgainIfAnEarlierReadingMadeTheCache) {
+  cache_.Write(spec_.artifact, kDialogue);
+  ASSERT_TRUE(LoadCached().ok());
+  const std::string path = CacheFile();
+  const std::string whole = *ReadFile(path, 1 << 20);
+  constexpr std::string_view kEarlier = "dropbp tokens 1";
+  constexpr size_t kDigestBytes = 64;
+  const std::string earlier =
+      std::string(kEarlier) +
+      whole.substr(kEarlier.size(), whole.size() - kDigestBytes - kEarlier.size());
+  cache_.Write(std::filesystem::path(path).filename().string(), earlier + Sha256Hex(earlier));
+  cache_.Write(spec_.artifact, "this would be refused");
   EXPECT_FALSE(LoadCached().ok());
 }
 
@@ -401,7 +394,7 @@ std::vector<Hostile> HostileFiles() {
       {"RoleIsMissing", R"({"messages":[{"content":"a"}]})", "messages[0].role is missing"},
       {"RoleIsEmpty", R"({"messages":[{"role":"","content":"a"}]})", "messages[0].role is \"\""},
       {"ContentIsAList", R"({"messages":[{"role":"user","content":[{"type":"text"}]}]})",
-       "messages[0].content is a list of 1, legal is text"},
+       "messages[0].content[0].text is missing, legal is text"},
       {"ContentIsNull", R"({"messages":[{"role":"user","content":null}]})",
        "messages[0].content is null, legal is text"},
       {"ToolsIsText", R"({"messages":[{"role":"user","content":"a"}],"tools":"f"})",

@@ -85,6 +85,31 @@ TEST_F(PreviewTest, FindsTheModelOfTheJobWhereAWorkerHasIt) {
   unsetenv("DROPBP_MODELS");
 }
 
+TEST_F(PreviewTest, ShowsThatAnAnswerOfNoWeightCarriesNoLoss) {
+  folder_.Write("data.jsonl",
+                R"({"system":"s","conversations":[{"role":"user","content":"a"},)"
+                R"({"role":"assistant","content":"b","weight":0},{"role":"user","content":"c"},)"
+                R"({"role":"assistant","content":[{"type":"text","text":"d"}]}]})");
+  const RunResult result = Preview({});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, AllOf(HasSubstr("     115 . \"s\"\n     259 . \"<|end|>\"\n"),
+                                HasSubstr("      98 . \"b\"\n     259 . \"<|end|>\"\n"),
+                                HasSubstr("     100 + \"d\"\n     259 + \"<|end|>\"\n"),
+                                HasSubstr("(conversations)"), HasSubstr("2 of them carry loss")));
+}
+
+TEST_F(PreviewTest, ShowsLossOnTheCompletionOfAListOfMessages) {
+  folder_.Write("data.jsonl",
+                R"({"prompt":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}],)"
+                R"("completion":[{"role":"user","content":"c"},)"
+                R"({"role":"assistant","content":"d"}]})");
+  const RunResult result = Preview({});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("      98 . \"b\"\n"), HasSubstr("     100 + \"d\"\n"),
+                    HasSubstr("(prompt_completion)"), HasSubstr("2 of them carry loss")));
+}
+
 TEST_F(PreviewTest, TellsWhatIsWrong) {
   folder_.Write("data.jsonl", "{\"messages\": []}");
   const RunResult result = Preview({});
