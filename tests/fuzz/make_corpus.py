@@ -85,7 +85,17 @@ def datasets():
     records = [{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": None, "tool_calls": [{"id": 1}]}],
                 "tools": [{"type": "function"}]},
                {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}], "system": "s"},
-               {"instruction": "a", "input": "b", "output": "c"}, {"prompt": "a", "completion": "b"}, {"text": "\u00e9"}]
+               {"instruction": "a", "input": "b", "output": "c"}, {"prompt": "a", "completion": "b"}, {"text": "\u00e9"},
+               {"system": "s", "instruction": "a", "output": "c", "history": []},
+               # The target calls the prompt "p".
+               {"system": "s", "p": "a", "completion": "b"},
+               {"messages": [{"role": "user", "content": "a", "train": False}, {"role": "assistant", "content": "b", "weight": 0},
+                             {"role": "assistant", "content": "c", "train": True, "weight": 1}]},
+               {"p": [{"role": "user", "content": "a"}], "completion": [{"role": "assistant", "content": "b"}], "system": "s"},
+               {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
+                             {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "u"}}]}]},
+               {"conversations": [{"role": "human", "content": "a"}, {"role": "assistant", "content": "b", "weight": 0.0}]},
+               {"messages": [{"from": "human", "value": "a"}, {"from": "gpt", "value": [{"type": "text", "text": "b"}]}]}]
     for i, record in enumerate(records):
         yield f"lines{i}", b"\0" + (json.dumps(record) + "\n").encode() * 2
         yield f"list{i}", b"\2" + json.dumps([record, record], indent=1).encode()

@@ -5,6 +5,8 @@ For the model's own template and every TEMPLATES_DIR/*.jinja writes OUT_DIR/<nam
   tokenizer.json, tokenizer_config.json, chat_template.jinja   a folder that the program under test can load
   renderings.jsonl   {"messages", "tools", "add_generation_prompt", "text"} with "text" null where the template refuses
   labels.jsonl       {"messages", "ids", "supervised": [0, 1, ...]} for dialogues whose answers carry loss
+  weights.jsonl      the same, with answers that "weight" or "train" takes the loss off
+  completions.jsonl  {"prompt", "completion", "ids", "supervised"}: lists of messages, loss on the completion's answers
 """
 
 import datetime
@@ -109,19 +111,23 @@ def write_renderings(tokenizer, path, tools_too):
             out.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
-def mask_by_tags(tokenizer, messages):
+def mask_by_tags(tokenizer, messages, answers):
+    """Stretches of tokens that the template marks, one for each message of the assistant, of which `answers` carry loss."""
     encoded = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=True)
-    return encoded["input_ids"], encoded["assistant_masks"]
+    turns = iter([turn for turn, message in enumerate(messages) if message["role"] == "assistant"])
+    mask, turn = [], None
+    for marked in encoded["assistant_masks"]:
+        turn = None if not marked else turn if turn is not None else next(turns)
+        mask.append(int(turn in answers))
+    return encoded["input_ids"], mask
 
 
-def mask_by_prefixes(tokenizer, messages):
+def mask_by_prefixes(tokenizer, messages, answers):
     """Tokens that begin in an answer or are its end-of-turn token."""
     text = render(tokenizer, messages, False)
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     mask = [0] * len(encoded["input_ids"])
-    for turn, message in enumerate(messages):
-        if message["role"] != "assistant":
-            continue
+    for turn in answers:
         begin = len(render(tokenizer, messages[:turn], True))
         end = len(render(tokenizer, messages[:turn + 1], False).rstrip())
         for i, (start, _) in enumerate(encoded["offset_mapping"]):
@@ -130,17 +136,51 @@ def mask_by_prefixes(tokenizer, messages):
     return encoded["input_ids"], mask
 
 
-def write_labels(tokenizer, name, path):
+def answered_dialogue(rng):
+    roles = (["system"] if rng.random() < 0.3 else []) + ["user", "assistant"] * rng.randint(1, 3)
+    # An answer that begins with white space shares its first token with the prompt; each side counts that token its own
+    # way, so such answers are left to the unit tests.
+    return [{"role": role, "content": content(rng).strip() or "x"} for role in roles]
+
+
+def weighted(rng, messages):
+    """The dialogue with marks; at least one answer carries loss."""
+    carries = rng.choice([turn for turn, message in enumerate(messages) if message["role"] == "assistant"])
+    marks = [{"weight": 0}, {"train": False}, {"weight": 1}, {"train": True}, {}]
+    for turn, message in enumerate(messages):
+        message.update(rng.choice(marks[:2] + marks[4:] if message["role"] != "assistant" else marks[2:] if turn == carries else marks))
+    return messages
+
+
+def carries_loss(message):
+    return message["role"] == "assistant" and message.get("weight", 1) == 1 and message.get("train", True)
+
+
+def write_labels(tokenizer, name, folder):
     rng = random.Random(12)
-    marked = name == "generation_style"
-    with open(path, "w", encoding="utf-8") as out:
+    mask = mask_by_tags if name == "generation_style" else mask_by_prefixes
+
+    def label(record, messages, answers):
+        ids, supervised = mask(tokenizer, messages[:answers[-1] + 1], answers)
+        return json.dumps({**record, "ids": ids, "supervised": supervised}, ensure_ascii=False) + "\n"
+
+    def answers_of(messages, begin=0):
+        return [turn for turn in range(begin, len(messages)) if carries_loss(messages[turn])]
+
+    with open(os.path.join(folder, "labels.jsonl"), "w", encoding="utf-8") as out:
         for _ in range(DIALOGUES):
-            roles = (["system"] if rng.random() < 0.3 else []) + ["user", "assistant"] * rng.randint(1, 3)
-            # An answer that begins with white space shares its first token with the prompt; each side counts that
-            # token its own way, so such answers are left to the unit tests.
-            messages = [{"role": role, "content": content(rng).strip() or "x"} for role in roles]
-            ids, mask = (mask_by_tags if marked else mask_by_prefixes)(tokenizer, messages)
-            out.write(json.dumps({"messages": messages, "ids": ids, "supervised": mask}, ensure_ascii=False) + "\n")
+            messages = answered_dialogue(rng)
+            out.write(label({"messages": messages}, messages, answers_of(messages)))
+    with open(os.path.join(folder, "weights.jsonl"), "w", encoding="utf-8") as out:
+        for _ in range(DIALOGUES):
+            messages = weighted(rng, answered_dialogue(rng))
+            out.write(label({"messages": messages}, messages, answers_of(messages)))
+    with open(os.path.join(folder, "completions.jsonl"), "w", encoding="utf-8") as out:
+        for _ in range(DIALOGUES):
+            messages = answered_dialogue(rng)
+            cut = rng.randrange(1, len(messages))
+            record = {"prompt": messages[:cut], "completion": messages[cut:]}
+            out.write(label(record, messages, answers_of(messages, cut)))
 
 
 def main():
@@ -163,7 +203,7 @@ def main():
                                             bos_token="<|im_start|>", eos_token="<|im_end|>", chat_template=template)
         write_renderings(tokenizer, os.path.join(folder, "renderings.jsonl"), "tools" in name)
         if name in ("smollm2", "generation_style"):
-            write_labels(tokenizer, name, os.path.join(folder, "labels.jsonl"))
+            write_labels(tokenizer, name, folder)
 
 
 main()

@@ -80,26 +80,39 @@ INSTANTIATE_TEST_SUITE_P(All, ChatRenderingTest,
                                          "qwen3_tools_style", "mistral_tools_style"),
                          [](const auto& info) { return std::string(info.param); });
 
-class LossMaskTest : public ChatParityTest {};
-
-TEST_P(LossMaskTest, EqualsTheReferences) {
-  const auto expected = ReadJsonLines(folder_ + "/labels.jsonl");
-  ASSERT_GE(expected.size(), 200u);
-  DatasetSpec spec;
-  spec.max_length = 1 << 20;
-  const auto dataset = LoadDataset(folder_ + "/labels.jsonl", spec, folder_);
-  ASSERT_TRUE(dataset.ok()) << dataset.status();
-  ASSERT_EQ(dataset->samples.size(), expected.size());
-  for (size_t i = 0; i < expected.size(); ++i) {
-    const Sample& sample = dataset->samples[i];
-    ASSERT_EQ(sample.line, static_cast<int64_t>(i) + 1);
-    ASSERT_EQ(sample.ids, expected[i]["ids"].get<std::vector<TokenId>>());
-    const auto mask = expected[i]["supervised"].get<std::vector<int>>();
-    for (size_t token = 0; token < mask.size(); ++token) {
-      ASSERT_EQ(sample.supervised[token], mask[token] != 0)
-          << "line " << i + 1 << ", token " << token;
+class LossMaskTest : public ChatParityTest {
+ protected:
+  // Samples of a file against the tokens and the mask that stand beside each record in it.
+  void ExpectTheReferences(const std::string& name) {
+    SCOPED_TRACE(name);
+    const auto expected = ReadJsonLines(folder_ + "/" + name);
+    ASSERT_GE(expected.size(), 200u);
+    DatasetSpec spec;
+    spec.max_length = 1 << 20;
+    const auto dataset = LoadDataset(folder_ + "/" + name, spec, folder_);
+    ASSERT_TRUE(dataset.ok()) << dataset.status();
+    ASSERT_EQ(dataset->samples.size(), expected.size());
+    for (size_t i = 0; i < expected.size(); ++i) {
+      const Sample& sample = dataset->samples[i];
+      ASSERT_EQ(sample.line, static_cast<int64_t>(i) + 1);
+      ASSERT_EQ(sample.ids, expected[i]["ids"].get<std::vector<TokenId>>()) << "line " << i + 1;
+      const auto mask = expected[i]["supervised"].get<std::vector<int>>();
+      for (size_t token = 0; token < mask.size(); ++token) {
+        ASSERT_EQ(sample.supervised[token], mask[token] != 0)
+            << "line " << i + 1 << ", token " << token;
+      }
     }
   }
+};
+
+TEST_P(LossMaskTest, EqualsTheReferences) { ExpectTheReferences("labels.jsonl"); }
+
+TEST_P(LossMaskTest, EqualsTheReferencesWhereAnswersCarryNoWeight) {
+  ExpectTheReferences("weights.jsonl");
+}
+
+TEST_P(LossMaskTest, EqualsTheReferencesForListsOfMessagesInPromptAndCompletion) {
+  ExpectTheReferences("completions.jsonl");
 }
 
 INSTANTIATE_TEST_SUITE_P(All, LossMaskTest, testing::Values("smollm2", "generation_style"),

@@ -4,6 +4,7 @@ usage: parquet_oracle.py OUT_DIR
 Writes OUT_DIR/<name>.jsonl and OUT_DIR/<name>.parquet for every format of records, and the files that are refused.
 """
 
+import itertools
 import json
 import os
 import random
@@ -42,12 +43,26 @@ def alpaca(rng):
     return {**record, "input": text(rng)} if rng.random() < 0.5 else record
 
 
+def weighted(rng):
+    """Turns of either kind of keys, with marks and content parts."""
+    def turn(role):
+        said = [{"type": "text", "text": text(rng)} for _ in range(rng.randrange(1, 3))]
+        return {"role": role, "content": said, **({"weight": rng.randrange(2)} if role == "assistant" and rng.random() < 0.5 else {})}
+    return {"conversations": [turn("user"), turn("assistant"), turn("user"), {"role": "assistant", "content": turn("assistant")["content"]}]}
+
+
+def completion(rng):
+    return {"prompt": [message(rng, "user")], "completion": [message(rng, "assistant")], "system": text(rng)}
+
+
 FORMATS = {
     "messages": dialogue,
     "conversations": conversation,
+    "weighted": weighted,
     "alpaca": alpaca,
     "prompt_completion": lambda rng: {"question": text(rng), "answer": text(rng), "id": rng.randrange(2**40)},
     "text": lambda rng: {"text": "x" + text(rng)},
+    "completion_lists": completion,
 }
 
 
@@ -63,7 +78,7 @@ def write(out, name, records, **options):
 def main():
     out = sys.argv[1]
     rng = random.Random(7)
-    compressions = iter(["zstd", "snappy", "gzip", "brotli", "none"])
+    compressions = itertools.cycle(["zstd", "snappy", "gzip", "brotli", "none"])
     for name, make in FORMATS.items():
         write(out, name, [make(rng) for _ in range(RECORDS)], compression=next(compressions), row_group_size=170,
               data_page_version=rng.choice(["1.0", "2.0"]), data_page_size=1024)

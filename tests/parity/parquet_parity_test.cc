@@ -28,7 +28,8 @@ class ParquetParityTest : public testing::TestWithParam<const char*> {
   }
   void SetUp() override {
     WriteTinyModel(model_, kTemplate);
-    spec_.fields = {{"prompt", "question"}, {"completion", "answer"}};
+    if (GetParam() == std::string("prompt_completion"))
+      spec_.fields = {{"prompt", "question"}, {"completion", "answer"}};
   }
 
   std::string Path(const char* ending) const { return folder_ + "/" + GetParam() + ending; }
@@ -56,7 +57,7 @@ TEST_P(ParquetParityTest, GivesTheSamplesOfTheSameLines) {
 
 INSTANTIATE_TEST_SUITE_P(Formats, ParquetParityTest,
                          testing::Values("messages", "conversations", "alpaca", "prompt_completion",
-                                         "text", "categories"));
+                                         "text", "categories", "weighted", "completion_lists"));
 
 class ParquetJobTest : public ParquetParityTest {};
 
