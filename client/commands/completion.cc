@@ -70,8 +70,8 @@ void AddCompletion(CLI::App& app, Session& session) {
   std::shared_ptr<CompletionOptions> options;
   CLI::App* command = AddCommand<CompletionOptions>(
       app, session, "completion", "Print what makes a shell complete commands, options and jobs",
-      "  source <(dropbp completion bash)\n"
-      "  dropbp completion bash > ~/.local/share/bash-completion/completions/dropbp\n",
+      "  dropbp completion bash > ~/.local/share/bash-completion/completions/dropbp\n"
+      "  source <(dropbp completion bash)\n",
       Completion, options);
   options->root = &app;
   command->add_option("SHELL", options->shell, "bash; zsh reads the same with bashcompinit")

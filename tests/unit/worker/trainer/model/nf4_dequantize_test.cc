@@ -65,7 +65,7 @@ Quantized Quantize(int64_t count, int64_t block_size, bool nested) {
 // As nf4_cuda.cc launches it, with blocks of `threads`.
 template <typename T, typename Kernel>
 std::vector<T> Launch(Kernel kernel, const cpu::Nf4View& view, int64_t begin, int64_t end,
-                   unsigned threads) {
+                      unsigned threads) {
   std::vector<T> out(static_cast<size_t>(end - begin) + 1);
   const int shift = std::countr_zero(static_cast<uint64_t>(view.block_size));
   const auto wanted = static_cast<unsigned>((end + 7) / 8 - begin / 8);
