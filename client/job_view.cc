@@ -12,6 +12,8 @@
 #include "client/progress.h"
 #include "client/table.h"
 #include "core/base/format_bytes.h"
+#include "core/job/job_file.h"
+#include "proto/support/job_spec_proto.h"
 
 namespace dropbp::client {
 namespace {
@@ -139,6 +141,14 @@ void PrintJob(const v1::Job& job, const std::vector<std::string>& last_lines, co
     table.Add(i == 0 ? "last lines" : "", last_lines[i]);
   }
   table.Print(sink);
+}
+
+std::string JobFileOf(const v1::Job& job) {
+  std::string text = absl::StrCat("# Job ", job.job_id(), ", without what has its default.\n");
+  const std::map<std::string, std::string> names(job.file_names().begin(), job.file_names().end());
+  for (const auto& [sha256, name] : names)
+    absl::StrAppend(&text, "# ", sha256, " is ", name, ".\n");
+  return text + FormatJobFile(JobSpecFromProto(job.spec()));
 }
 
 void PrintJobs(const std::vector<v1::Job>& jobs, absl::Time now, const Sink& sink) {

@@ -6,12 +6,11 @@
 #include "client/commands/commands.h"
 #include "client/errors.h"
 #include "client/format.h"
+#include "client/job_view.h"
 #include "client/json.h"
 #include "client/transfer_meter.h"
 #include "core/base/files.h"
 #include "core/checkpoint/checkpoint_job.h"
-#include "core/job/job_file.h"
-#include "proto/support/job_spec_proto.h"
 
 namespace dropbp::client {
 namespace {
@@ -79,7 +78,7 @@ absl::Status FetchAll(Session& session, JobClient& client, const Artifacts& arti
 absl::Status WriteJobFile(Session& session, JobClient& client, const std::string& job_id,
                           const fs::path& folder) {
   ASSIGN_OR_RETURN(const v1::Job job, client.GetJob(job_id));
-  const std::string text = FormatJobFile(JobSpecFromProto(job.spec()));
+  const std::string text = JobFileOf(job);
   const fs::path path = folder / kCheckpointJobFile;
   RETURN_IF_ERROR(MakeFolder(folder));
   RETURN_IF_ERROR(WriteFileAtomically(path.string(), text));

@@ -1,14 +1,11 @@
 #include <algorithm>
 #include <iterator>
-#include <map>
 
 #include "client/commands/command.h"
 #include "client/commands/commands.h"
 #include "client/job_view.h"
 #include "client/json.h"
 #include "client/progress.h"
-#include "core/job/job_file.h"
-#include "proto/support/job_spec_proto.h"
 
 namespace dropbp::client {
 namespace {
@@ -32,19 +29,11 @@ struct GetOptions : JobOptions {
   bool job_file = false;
 };
 
-// What was asked for, as a job file; the data by its SHA-256, which comments name.
-void PrintJobFile(const v1::Job& job, const Sink& sink) {
-  sink.stream << "# Job " << job.job_id() << ", without what has its default.\n";
-  const std::map<std::string, std::string> names(job.file_names().begin(), job.file_names().end());
-  for (const auto& [sha256, name] : names) sink.stream << "# " << sha256 << " is " << name << ".\n";
-  sink.stream << FormatJobFile(JobSpecFromProto(job.spec()));
-}
-
 absl::StatusOr<ExitCode> Get(Session& session, const GetOptions& options) {
   ASSIGN_OR_RETURN(auto client, session.Connect());
   ASSIGN_OR_RETURN(const v1::Job job, client->GetJob(options.job_id));
   if (options.job_file) {
-    PrintJobFile(job, session.out());
+    session.out().stream << JobFileOf(job);
   } else if (session.json()) {
     PrintJson(job, session.out());
   } else {

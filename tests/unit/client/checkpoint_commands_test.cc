@@ -81,6 +81,7 @@ TEST_F(CommandsTest, ADownloadedCheckpointIsAWholeFolder) {
   const auto job = ReadCheckpointJob(to);
   ASSERT_TRUE(job.ok()) << job.status();
   EXPECT_EQ(JobIdentity(*job), manifest->identity);
+  EXPECT_EQ(*ReadFile(to + "/job.yaml", 1 << 20), Dropbp("get job --job-file").out);
   EXPECT_EQ(result.out,
             absl::StrCat(to, "/job.yaml\n", to, "/part-00000-of-00002.safetensors\n", to,
                          "/part-00001-of-00002.safetensors\n", to, "/manifest.json\n"));
