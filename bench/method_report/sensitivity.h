@@ -10,8 +10,8 @@
 namespace dropbp::bench {
 
 struct ProbeOptions {
-  std::string model_dir;        // Hugging Face folder
-  std::string data;             // JSONL file; the probe batch is its first samples
+  std::string model_dir = {};   // Hugging Face folder
+  std::string data = {};        // JSONL file; the probe batch is its first samples
   std::string method = "lora";  // lora | full
   std::string dtype = "fp32";   // fp32 | bf16
   int threads = 1;              // of one rank

@@ -7,12 +7,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-// Returns from the calling function if `expression` is not OK.
-#define RETURN_IF_ERROR(expression)                           \
-  do {                                                        \
-    if (absl::Status status_ = (expression); !status_.ok()) { \
-      return status_;                                         \
-    }                                                         \
+// Returns from the calling function if `expression` is not OK. Its variable has a name that no
+// expression has: one that is called like it would be its own first value.
+#define RETURN_IF_ERROR(expression)                                                         \
+  do {                                                                                      \
+    if (absl::Status return_if_error_status = (expression); !return_if_error_status.ok()) { \
+      return return_if_error_status;                                                        \
+    }                                                                                       \
   } while (false)
 
 #define DROPBP_STATUS_CONCAT_INNER(a, b) a##b

@@ -12,9 +12,9 @@
 namespace dropbp {
 
 struct TlsFiles {
-  std::string ca;    // PEM: certificates of the authorities that peers are trusted by
-  std::string cert;  // PEM: own certificate, then those between it and the authority
-  std::string key;   // PEM: private key of `cert`, without a password
+  std::string ca = {};    // PEM: certificates of the authorities that peers are trusted by
+  std::string cert = {};  // PEM: own certificate, then those between it and the authority
+  std::string key = {};   // PEM: private key of `cert`, without a password
 
   // Whether TLS is used.
   bool given() const { return !ca.empty() || !cert.empty() || !key.empty(); }

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 namespace dropbp {
 
 inline std::string Environment(const char* name) {
@@ -32,8 +33,9 @@ inline std::string OracleFolder(const std::string& name) {
 // Runs tests/parity/<script> with the oracles' Python; false if it fails. What it prints goes to
 // the test's output.
 inline bool RunOracle(const std::string& script, const std::vector<std::string>& arguments) {
-  std::string command = "'" + Environment("DROPBP_ORACLES") + "/bin/python' '" +
-                        Environment("DROPBP_SOURCE_DIR") + "/tests/parity/" + script + "'";
+  std::string command =
+      absl::StrCat("'", Environment("DROPBP_ORACLES"), "/bin/python' '",
+                   Environment("DROPBP_SOURCE_DIR"), "/tests/parity/", script, "'");
   for (const std::string& argument : arguments) command.append(" '").append(argument).append("'");
   return std::system(command.c_str()) == 0;
 }

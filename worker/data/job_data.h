@@ -14,9 +14,9 @@ namespace dropbp::data {
 
 // Paths of a job's files.
 struct JobFiles {
-  std::string dataset;
-  std::string validation;                  // empty: there is none
-  std::map<std::string, std::string> mix;  // of dataset.mix, by SHA-256
+  std::string dataset = {};
+  std::string validation = {};                  // empty: there is none
+  std::map<std::string, std::string> mix = {};  // of dataset.mix, by SHA-256
 };
 
 struct JobData {

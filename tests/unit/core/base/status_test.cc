@@ -35,6 +35,21 @@ TEST(StatusTest, ReturnIfErrorGoesOnWhenAllIsWell) {
   EXPECT_EQ(Check(false), absl::NotFoundError("no number"));
 }
 
+class Failing {
+ public:
+  absl::Status Finish() const {
+    RETURN_IF_ERROR(status_);
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::Status status_ = absl::NotFoundError("kept in a member");
+};
+
+TEST(StatusTest, ReturnIfErrorTakesMembersToo) {
+  EXPECT_EQ(Failing().Finish(), absl::NotFoundError("kept in a member"));
+}
+
 TEST(StatusTest, AnnotatePutsTheContextFirstAndKeepsCodeAndPayloads) {
   absl::Status status = absl::DataLossError("bad header");
   status.SetPayload("url", absl::Cord("detail"));

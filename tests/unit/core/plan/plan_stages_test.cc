@@ -156,8 +156,9 @@ TEST(PlanStagesTest, AreInOrderAndWithinTheJobHoweverShortItIs) {
           for (size_t i = 0; i < stages.size(); ++i) {
             EXPECT_EQ(stages[i].version, static_cast<int32_t>(i) + 1);
             // Only a probe before the first step begins a second stage where one begins already.
-            if (i > 0 && !(i == 1 && stages[1].first_step == 0 && stages[1].probe))
+            if (i > 0 && !(i == 1 && stages[1].first_step == 0 && stages[1].probe)) {
               EXPECT_GT(stages[i].first_step, stages[i - 1].first_step);
+            }
             EXPECT_GE(stages[i].target, 0);
             EXPECT_LE(stages[i].target, 0.8);
             EXPECT_FALSE(stages[i].probe && stages[i].target == 0);
