@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+
 namespace dropbp {
 
 inline std::string Environment(const char* name) {
