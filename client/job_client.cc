@@ -117,39 +117,19 @@ absl::StatusOr<v1::Job> JobClient::DeleteJob(const std::string& job_id) {
 absl::StatusOr<v1::Job> JobClient::PauseJob(const std::string& job_id) {
   v1::PauseJobRequest request;
   request.set_job_id(job_id);
-  v1::Job job;
-  RETURN_IF_ERROR(Retry(settings_.retry, absl::InfiniteFuture(), [&] {
-    return Call(
-        [&](grpc::ClientContext& context) { return jobs_->PauseJob(&context, request, &job); },
-        settings_.call_timeout);
-  }));
-  return job;
+  return CallUnary(*jobs_, &v1::JobService::Stub::PauseJob, request);
 }
 
 absl::StatusOr<v1::Job> JobClient::ResumeJob(const std::string& job_id) {
   v1::ResumeJobRequest request;
   request.set_job_id(job_id);
-  v1::Job job;
-  RETURN_IF_ERROR(Retry(settings_.retry, absl::InfiniteFuture(), [&] {
-    return Call(
-        [&](grpc::ClientContext& context) { return jobs_->ResumeJob(&context, request, &job); },
-        settings_.call_timeout);
-  }));
-  return job;
+  return CallUnary(*jobs_, &v1::JobService::Stub::ResumeJob, request);
 }
 
 absl::StatusOr<v1::ListCheckpointsResponse> JobClient::ListCheckpoints(const std::string& job_id) {
   v1::ListCheckpointsRequest request;
   request.set_job_id(job_id);
-  v1::ListCheckpointsResponse response;
-  RETURN_IF_ERROR(Retry(settings_.retry, absl::InfiniteFuture(), [&] {
-    return Call(
-        [&](grpc::ClientContext& context) {
-          return jobs_->ListCheckpoints(&context, request, &response);
-        },
-        settings_.call_timeout);
-  }));
-  return response;
+  return CallUnary(*jobs_, &v1::JobService::Stub::ListCheckpoints, request);
 }
 
 absl::StatusOr<v1::ListWorkersResponse> JobClient::ListWorkers() {
